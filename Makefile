@@ -1,0 +1,22 @@
+BIN := .venv/bin
+PYTHON ?= python3
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: demo test benchmarks notebooks clean
+
+demo: $(BIN)/.ready  ## collisions, jets, taggers, report: runs/demo/report.html
+	$(BIN)/fivesigma demo
+
+test: $(BIN)/.ready  ## the whole suite, on the CPU
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+benchmarks: $(BIN)/.ready  ## all measurements, into benchmarks/results.md
+	$(BIN)/python benchmarks/run.py
+
+$(BIN)/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv runs data

@@ -1,0 +1,39 @@
+"""fivesigma: from collisions to a discovery significance, with machine learning at every step.
+
+The verbs of the command line are the functions of this package; each is imported when first used.
+
+Example:
+    >>> import fivesigma
+    >>> "train" in dir(fivesigma)
+    True
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+#: public name -> module
+_NAMES = {
+    "compare": "fivesigma.workflows.evaluate",
+    "demo": "fivesigma.workflows.demo",
+    "evaluate": "fivesigma.workflows.evaluate",
+    "generate": "fivesigma.workflows.generate",
+    "info": "fivesigma.workflows.info",
+    "load_run": "fivesigma.runs",
+    "predict": "fivesigma.workflows.evaluate",
+    "report": "fivesigma.workflows.report",
+    "train": "fivesigma.workflows.train",
+}
+__all__ = list(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        message = f"module 'fivesigma' has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(_NAMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
