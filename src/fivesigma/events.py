@@ -1,0 +1,153 @@
+"""The record schema of events: collections, their fields with units and meanings, and the checks on them.
+
+Events are plain Awkward arrays. What carries momentum has the fields `pt eta phi mass` and, through `momenta`,
+the vector behaviours of `Momentum4D`. Every collection and field is named once, in `FIELDS`; documentation,
+validation and readers derive from that table.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import awkward as ak
+import numpy as np
+import vector
+
+vector.register_awkward()
+
+__all__ = ["CLASSES_OF_PARTICLES", "FIELDS", "Field", "momenta", "particle_class", "validate"]
+
+
+class Field(NamedTuple):
+    """One field: dtype, unit and what it means."""
+
+    dtype: str
+    unit: str
+    meaning: str
+
+
+_MOMENTUM = {
+    "pt": Field("f4", "GeV", "transverse momentum"),
+    "eta": Field("f4", "", "pseudorapidity (jets: of the summed four-vector)"),
+    "phi": Field("f4", "rad", "azimuth, in (-pi, pi]"),
+    "mass": Field("f4", "GeV", "invariant mass"),
+}
+_IMPACT = {
+    "d0": Field("f4", "mm", "transverse impact parameter; 0 for neutral particles"),
+    "dz": Field("f4", "mm", "longitudinal impact parameter; 0 for neutral particles"),
+    "d0_error": Field("f4", "mm", "uncertainty of d0; 0 for neutral particles"),
+    "dz_error": Field("f4", "mm", "uncertainty of dz; 0 for neutral particles"),
+}
+_PARTICLE = {
+    **_MOMENTUM,
+    "charge": Field("i1", "e", "electric charge"),
+    "pdg_id": Field("i4", "", "PDG number; 211, 130 and 22 stand for any hadron class or photon"),
+    **_IMPACT,
+}
+
+#: collection -> field -> (dtype, unit, meaning)
+FIELDS: dict[str, dict[str, Field]] = {
+    "event": {
+        "event": Field("u8", "", "event number, unique within a dataset; decides the split"),
+        "process": Field("i2", "", "index into the dataset's list of processes"),
+        "weight": Field("f8", "", "generator weight"),
+    },
+    "truth": {
+        **_MOMENTUM,
+        "pdg_id": Field("i4", "", "PDG number"),
+        "status": Field("i2", "", "PYTHIA status code; positive: final"),
+        "mother": Field("i4", "", "index of the mother in this list, -1: none kept"),
+        "charge": Field("f4", "e", "electric charge"),
+        "vx": Field("f4", "mm", "production vertex, x"),
+        "vy": Field("f4", "mm", "production vertex, y"),
+        "vz": Field("f4", "mm", "production vertex, z"),
+    },
+    "particles": _PARTICLE,
+    "jets": {
+        **_MOMENTUM,
+        "event": Field("u8", "", "number of the event that the jet is from; decides the split"),
+        "process": Field("i2", "", "index into the dataset's list of processes"),
+        "label": Field("i2", "", "index into the dataset's class names, -1: none"),
+        "weight": Field("f4", "", "generator weight"),
+        "softdrop_mass": Field("f4", "GeV", "mass after soft drop (beta 0, z_cut 0.1)"),
+        "tau1": Field("f4", "", "1-subjettiness, beta 1"),
+        "tau2": Field("f4", "", "2-subjettiness, beta 1"),
+        "tau3": Field("f4", "", "3-subjettiness, beta 1"),
+        "tau4": Field("f4", "", "4-subjettiness, beta 1"),
+        "tau21": Field("f4", "", "tau2 / tau1"),
+        "tau32": Field("f4", "", "tau3 / tau2"),
+        "tau43": Field("f4", "", "tau4 / tau3"),
+        "c2": Field("f4", "", "energy-correlation ratio C2, beta 1"),
+        "d2": Field("f4", "", "energy-correlation ratio D2, beta 1"),
+        "n2": Field("f4", "", "energy-correlation ratio N2, beta 1"),
+        "ptd": Field("f4", "", "sqrt(sum pT^2) / sum pT"),
+        "width": Field("f4", "", "pT-weighted mean distance of the constituents to the axis"),
+        "multiplicity": Field("i4", "", "number of constituents"),
+    },
+    "constituents": _PARTICLE,
+}
+
+#: the five classes that a detector tells apart, by |PDG number| of their stand-in
+CLASSES_OF_PARTICLES = {
+    "charged hadron": 211,
+    "neutral hadron": 130,
+    "photon": 22,
+    "electron": 11,
+    "muon": 13,
+}
+
+
+def particle_class(pdg_id: np.ndarray, charge: np.ndarray) -> np.ndarray:
+    """The detector's class of particles, as the |PDG number| of the class's stand-in.
+
+    Args:
+        pdg_id: (N,) PDG numbers.
+        charge: (N,) electric charges [e].
+
+    Returns:
+        (N,) int32 out of 11, 13, 22, 130, 211.
+    """
+    number = np.abs(pdg_id)
+    leptons = (number == 11) | (number == 13) | (number == 22)
+    return np.where(leptons, number, np.where(charge != 0, 211, 130)).astype(np.int32)
+
+
+def momenta(array: ak.Array) -> ak.Array:
+    """The same array with the behaviours of `Momentum4D` (`.px`, `.deltaR`, `+` ...)."""
+    return ak.with_name(array, "Momentum4D", behavior=vector.backends.awkward.behavior)
+
+
+def validate(array: ak.Array, collection: str) -> ak.Array:
+    """Check that an array holds what its collection promises.
+
+    Args:
+        array: records, flat or nested, with at least `pt eta phi mass` where the collection has momenta.
+        collection: a name in `FIELDS`.
+
+    Returns:
+        The array itself.
+
+    Raises:
+        ValueError: unknown collection, missing momentum field, NaN or infinite or negative momenta.
+    """
+    if collection not in FIELDS:
+        message = f"unknown collection {collection!r}; choose from {', '.join(FIELDS)}"
+        raise ValueError(message)
+    needed = [name for name in ("pt", "eta", "phi", "mass") if name in FIELDS[collection]]
+    missing = [name for name in needed if name not in array.fields]
+    if missing:
+        message = f"{collection}: missing {', '.join(missing)}; it has {', '.join(array.fields) or 'no fields'}"
+        raise ValueError(message)
+    for name in needed:
+        values = np.asarray(ak.flatten(array[name], axis=None))
+        bad = np.count_nonzero(~np.isfinite(values))
+        if bad:
+            message = (
+                f"{collection}.{name}: {bad} of {values.size} values are NaN or infinite; "
+                "remove these entries before going on"
+            )
+            raise ValueError(message)
+        if name == "pt" and values.size and values.min() < 0:
+            message = f"{collection}.pt: negative value {values.min():g} GeV; pT must be >= 0"
+            raise ValueError(message)
+    return array
