@@ -1,0 +1,49 @@
+"""Functions that return matplotlib Figures in the field's style, and `to_svg` for HTML pages.
+
+No function touches `matplotlib.pyplot`, so none leaves an open figure behind. Text and axes are
+drawn in `INK`, which `to_svg` turns into the page's own text colour; all other colours are
+readable on white and on dark pages. Empty input is answered by a ValueError.
+"""
+
+from fivesigma.plots.jets import jet_images, single_jets
+from fivesigma.plots.observables import (
+    OBSERVABLES,
+    histogram,
+    observable,
+    observable_grid,
+    sculpting,
+)
+from fivesigma.plots.style import INK, PALETTE, colours
+from fivesigma.plots.svg import to_svg
+from fivesigma.plots.taggers import (
+    calibration_curves,
+    confusion_matrix,
+    feature_importance,
+    rejection_bins,
+    roc_curves,
+    score_distributions,
+    significance_curves,
+)
+from fivesigma.plots.training import training_curves
+
+__all__ = [
+    "INK",
+    "OBSERVABLES",
+    "PALETTE",
+    "calibration_curves",
+    "colours",
+    "confusion_matrix",
+    "feature_importance",
+    "histogram",
+    "jet_images",
+    "observable",
+    "observable_grid",
+    "rejection_bins",
+    "roc_curves",
+    "score_distributions",
+    "sculpting",
+    "significance_curves",
+    "single_jets",
+    "to_svg",
+    "training_curves",
+]
