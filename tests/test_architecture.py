@@ -1,4 +1,4 @@
-"""The house rules that a machine can check: layers of imports, who may import what, no print, no assert."""
+"""The house rules that a machine can check: layers of imports, no print, no assert."""
 
 import ast
 from pathlib import Path

@@ -1,8 +1,9 @@
-"""The record schema of events: collections, their fields with units and meanings, and the checks on them.
+"""The record schema of events: collections, their fields with units and meanings, and the checks
+on them.
 
-Events are plain Awkward arrays. What carries momentum has the fields `pt eta phi mass` and, through `momenta`,
-the vector behaviours of `Momentum4D`. Every collection and field is named once, in `FIELDS`; documentation,
-validation and readers derive from that table.
+Events are plain Awkward arrays. What carries momentum has the fields `pt eta phi mass` and,
+through `momenta`, the vector behaviours of `Momentum4D`. Every collection and field is named once,
+in `FIELDS`; documentation, validation and readers derive from that table.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ FIELDS: dict[str, dict[str, Field]] = {
         "vx": Field("f4", "mm", "production vertex, x"),
         "vy": Field("f4", "mm", "production vertex, y"),
         "vz": Field("f4", "mm", "production vertex, z"),
+        "vt": Field("f4", "ns", "production time"),
+        "vertex": Field("i2", "", "collision: 0 the event's own, 1, 2 ... pile-up; with pile-up"),
     },
     "particles": _PARTICLE,
     "jets": {
@@ -121,14 +124,16 @@ def validate(array: ak.Array, collection: str) -> ak.Array:
     """Check that an array holds what its collection promises.
 
     Args:
-        array: records, flat or nested, with at least `pt eta phi mass` where the collection has momenta.
+        array: records, flat or nested, with at least `pt eta phi mass` where the collection has
+            momenta.
         collection: a name in `FIELDS`.
 
     Returns:
         The array itself.
 
     Raises:
-        ValueError: unknown collection, missing momentum field, NaN or infinite or negative momenta.
+        ValueError: unknown collection, missing momentum field, NaN or infinite or negative
+            momenta.
     """
     if collection not in FIELDS:
         message = f"unknown collection {collection!r}; choose from {', '.join(FIELDS)}"
@@ -136,7 +141,8 @@ def validate(array: ak.Array, collection: str) -> ak.Array:
     needed = [name for name in ("pt", "eta", "phi", "mass") if name in FIELDS[collection]]
     missing = [name for name in needed if name not in array.fields]
     if missing:
-        message = f"{collection}: missing {', '.join(missing)}; it has {', '.join(array.fields) or 'no fields'}"
+        has = ", ".join(array.fields) or "no fields"
+        message = f"{collection}: missing {', '.join(missing)}; it has {has}"
         raise ValueError(message)
     for name in needed:
         values = np.asarray(ak.flatten(array[name], axis=None))

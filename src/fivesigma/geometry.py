@@ -1,11 +1,14 @@
-"""Detector presets: one declarative description that response, signals, reconstruction and display share.
+"""Detector presets: one declarative description that response, signals, reconstruction and display
+share.
 
-The numbers are those of the published fast-simulation cards of ATLAS and CMS (Delphes 3, arXiv:1307.6346) as
-formulae; impact parameters after the CMS tracker paper (arXiv:1405.6569). Lengths in mm, energies in GeV.
+The numbers are those of the published fast-simulation cards of ATLAS and CMS (Delphes 3,
+arXiv:1307.6346) as formulae; impact parameters after the CMS tracker paper (arXiv:1405.6569).
+Lengths in mm, energies in GeV.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -26,14 +29,15 @@ class Tracker:
     """Efficiency and resolution of charged particles, for hadrons, electrons and muons.
 
     Attributes:
-        efficiency: class -> rows (|eta| max, pT above [GeV], efficiency); the last row that fits holds.
+        efficiency: class -> rows (|eta| max, pT above [GeV], efficiency); the last row that fits
+            holds.
         resolution: class -> rows (|eta| max, a, b [1/GeV]): sigma(pT)/pT = a (+) b pT.
         d0: rows (pT [GeV], sigma(d0) [mm]), log-log interpolated, times 1/sqrt(sin theta).
         dz_over_d0: sigma(dz) sin(theta) / sigma(d0).
     """
 
-    efficiency: dict[str, tuple[EfficiencyRow, ...]]
-    resolution: dict[str, tuple[ResolutionRow, ...]]
+    efficiency: Mapping[str, tuple[EfficiencyRow, ...]]
+    resolution: Mapping[str, tuple[ResolutionRow, ...]]
     d0: tuple[tuple[float, float], ...]
     dz_over_d0: float = 1.5
 
@@ -43,12 +47,14 @@ class Calorimeter:
     """Towers, their energy resolution and their thresholds.
 
     Attributes:
-        granularity: rows (|eta| max, width in eta, width in phi [degrees]), from the centre outwards.
+        granularity: rows (|eta| max, width in eta, width in phi [degrees]), from the centre
+            outwards.
         resolution: rows (|eta| max, c, s, n, f0, f1, f2):
             sigma(E) = (f0 + f1 |eta| + f2 eta^2) (c E (+) s sqrt(E) (+) n).
         energy_min: towers and neutral excesses below are dropped [GeV].
         significance_min: so are those below so many sigma.
-        smearing: "lognormal" keeps energies positive and the mean exact; "gaussian", cut at zero, is what early
+        smearing: "lognormal" keeps energies positive and the mean exact; "gaussian", cut at zero,
+            is what early
             fast simulations did: towers of little energy fluctuate over the threshold more often.
     """
 
@@ -94,8 +100,10 @@ class Detector:
         half_length: of that cylinder [mm].
         field: of the solenoid [T].
         tracker, ecal, hcal: the sub-detectors.
-        combined_towers: the calorimeters share their towers, and energy flow makes one neutral per tower.
-        rescale_tracks: where a tower has no neutral excess, move its tracks to the mean of both measurements.
+        combined_towers: the calorimeters share their towers, and energy flow makes one neutral per
+            tower.
+        rescale_tracks: where a tower has no neutral excess, move its tracks to the mean of both
+            measurements.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What every computation hands on: numbers with uncertainties, figures and tables, as one `Result`."""
+"""What every computation hands on: numbers with uncertainties, figures, tables: a `Result`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Number:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form, `{"value": ..., "uncertainty": ..., "unit": ...}` and a note if there is one."""
+        """The JSON form: value, uncertainty, unit, and a note if there is one."""
         form: dict[str, Any] = {
             "value": self.value,
             "uncertainty": self.uncertainty,

@@ -1,4 +1,4 @@
-"""Units and constants: GeV, radians, mm, ns everywhere; what speaks MeV is converted here, once."""
+"""Units and constants: GeV, rad, mm, ns everywhere; what speaks MeV is converted here, once."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def test_d0_resolution_has_the_published_points():
 
 
 def test_energy_flow_does_not_count_charged_energy_twice():
-    """A hadron with a track gives its energy once: track plus neutral excess is the truth, nearly."""
+    """A hadron gives its energy once: track plus neutral excess is nearly the truth."""
     truth = particles(211, pt=40.0, eta=0.3, charge=1.0, mass=0.1396, n=4000)
     for preset in DETECTORS.values():
         found = respond(truth, preset, np.random.default_rng(3))

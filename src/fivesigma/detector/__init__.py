@@ -1,0 +1,1 @@
+"""Parametrised response of the detector."""

@@ -30,7 +30,8 @@ class Towers(NamedTuple):
     Attributes:
         number: of the tower that is hit, -1: outside the acceptance.
         energy: left in this calorimeter [GeV].
-        track_energy: of the particle's track, as far as it explains energy here [GeV]; 0 without a track.
+        track_energy: of the particle's track, as far as it explains energy here [GeV]; 0 without a
+            track.
         track_sigma: its uncertainty [GeV].
     """
 
@@ -41,7 +42,9 @@ class Towers(NamedTuple):
 
 
 @njit(cache=True)
-def _numbers(eta, phi, edges, bins, first):  # type: ignore[no-untyped-def]
+def _numbers(
+    eta: np.ndarray, phi: np.ndarray, edges: np.ndarray, bins: np.ndarray, first: np.ndarray
+) -> np.ndarray:
     out = np.full(eta.size, -1, np.int64)
     for i in range(eta.size):
         if edges[0] < eta[i] < edges[-1]:
@@ -57,7 +60,7 @@ def tower_numbers(calorimeter: Calorimeter, eta: np.ndarray, phi: np.ndarray) ->
 
 
 @njit(cache=True)
-def _sigma(energy, eta, table):  # type: ignore[no-untyped-def]
+def _sigma(energy: float, eta: float, table: np.ndarray) -> float:
     for k in range(table.shape[0]):
         if abs(eta) <= table[k, 0]:
             c, s, n = table[k, 1], table[k, 2], table[k, 3]
@@ -67,7 +70,17 @@ def _sigma(energy, eta, table):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _combine(starts, towers, grid, table, cuts, gaussian, rescale, scale, rng):  # type: ignore[no-untyped-def]
+def _combine(
+    starts: np.ndarray,
+    towers: tuple[np.ndarray, ...],
+    grid: tuple[np.ndarray, ...],
+    table: np.ndarray,
+    cuts: tuple[float, float],
+    gaussian: bool,
+    rescale: bool,
+    scale: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, ...]:
     number, deposit, track_energy, track_sigma = towers
     edges, bins, first = grid
     energy_min, significance_min = cuts
@@ -138,9 +151,10 @@ def combine(
 ) -> Neutrals:
     """Smear the towers' energies and settle with the tracks, tower by tower.
 
-    With E the smeared energy of a tower and E_trk +- sigma_trk that of its tracks, the excess max(E - E_trk, 0) is a
-    neutral particle if it passes the thresholds, its significance being excess / sqrt(sigma_trk^2 + sigma^2);
-    otherwise the tracks move to the inverse-variance mean of E and E_trk.
+    With E the smeared energy of a tower and E_trk +- sigma_trk that of its tracks, the excess
+    max(E - E_trk, 0) is a neutral particle if it passes the thresholds, its significance being
+    excess / sqrt(sigma_trk^2 + sigma^2); otherwise the tracks move to the inverse-variance mean of
+    E and E_trk.
 
     Args:
         starts: (events + 1,) first entry of each event.
@@ -169,7 +183,8 @@ def combine(
 
 
 def merge(ecal: Neutrals, hcal: Neutrals) -> tuple[Neutrals, np.ndarray]:
-    """One neutral per tower from the two calorimeters' excesses, for presets whose towers are common to both.
+    """One neutral per tower from the two calorimeters' excesses, for presets whose towers are
+    common to both.
 
     Args:
         ecal: excesses in the ECAL.

@@ -1,4 +1,4 @@
-"""Charged and neutral particles from their production vertex to the calorimeter surface, and their impact parameters."""
+"""Particles from their production vertex to the calorimeter surface; impact parameters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Surface(NamedTuple):
 
 
 @njit(cache=True)
-def _straight(x, y, z, phi, slope, radius, half_length):  # type: ignore[no-untyped-def]
+def _straight(
+    x: float, y: float, z: float, phi: float, slope: float, radius: float, half_length: float
+) -> tuple[float, float, float]:
     """Impact point of a straight line; slope = pz / pT."""
     ux, uy = math.cos(phi), math.sin(phi)
     along = x * ux + y * uy
@@ -41,7 +43,17 @@ def _straight(x, y, z, phi, slope, radius, half_length):  # type: ignore[no-unty
 
 
 @njit(cache=True)
-def _helix(x, y, z, phi, slope, curl, sign, radius, half_length):  # type: ignore[no-untyped-def]
+def _helix(
+    x: float,
+    y: float,
+    z: float,
+    phi: float,
+    slope: float,
+    curl: float,
+    sign: float,
+    radius: float,
+    half_length: float,
+) -> tuple[float, float, float, float, float]:
     """Impact point and (d0, dz) of a helix of radius `curl`; a positive charge turns clockwise."""
     cx, cy = x + sign * curl * math.sin(phi), y - sign * curl * math.cos(phi)
     centre = math.hypot(cx, cy)
@@ -72,7 +84,18 @@ def _helix(x, y, z, phi, slope, curl, sign, radius, half_length):  # type: ignor
 
 
 @njit(cache=True)
-def _propagate(pt, eta, phi, charge, vx, vy, vz, radius, half_length, field):  # type: ignore[no-untyped-def]
+def _propagate(
+    pt: np.ndarray,
+    eta: np.ndarray,
+    phi: np.ndarray,
+    charge: np.ndarray,
+    vx: np.ndarray,
+    vy: np.ndarray,
+    vz: np.ndarray,
+    radius: float,
+    half_length: float,
+    field: float,
+) -> tuple[np.ndarray, np.ndarray]:
     n = pt.size
     reached = np.zeros(n, np.bool_)
     out = np.zeros((4, n))
@@ -109,8 +132,9 @@ def propagate(
 ) -> Surface:
     """Carry particles through a solenoid along z to the surface of its cylinder.
 
-    A helix of radius R = pT / (0.3 |q| B) meets the barrel where its distance from the axis is `radius`, the end
-    caps at |z| = `half_length`, whichever comes first; loopers run on to the end cap.
+    A helix of radius R = pT / (0.3 |q| B) meets the barrel where its distance from the axis is
+    `radius`, the end caps at |z| = `half_length`, whichever comes first; loopers run on to the end
+    cap.
 
     Args:
         pt: (N,) transverse momenta [GeV].

@@ -1,14 +1,14 @@
 """Object-level detector response: from stable particles to energy-flow particles.
 
-Each stable particle is carried through the solenoid to the calorimeter surface; charged ones leave a track with the
-preset's efficiency, momentum resolution and impact-parameter resolution; energies are summed in towers and smeared;
-in each tower the calorimeter energy beyond what its tracks explain becomes a neutral particle, otherwise the tracks
-are moved to the best estimate of both. The formulae are those of the published fast simulation (Delphes 3,
-arXiv:1307.6346); the code is our own, compiled, and works on batches of events.
+Each stable particle is carried through the solenoid to the calorimeter surface; charged ones leave
+a track with the preset's efficiency, momentum resolution and impact-parameter resolution; energies
+are summed in towers and smeared; in each tower the calorimeter energy beyond what its tracks
+explain becomes a neutral particle, otherwise the tracks are moved to the best estimate of both.
+The formulae are those of the published fast simulation (Delphes 3, arXiv:1307.6346); the code is
+our own, compiled, and works on batches of events.
 """
 
 from __future__ import annotations
-
 
 import awkward as ak
 import numpy as np
@@ -39,13 +39,15 @@ def respond(truth: ak.Array, detector: Detector, rng: np.random.Generator) -> ak
     """Turn stable particles into energy-flow particles.
 
     Args:
-        truth: lists of particles per event with the fields of `truth`; only final ones (status > 0) count.
+        truth: lists of particles per event with the fields of `truth`; only final ones (status >
+            0) count.
         detector: a preset of `geometry.DETECTORS`.
         rng: source of all randomness.
 
     Returns:
-        Lists of `particles` per event: tracks (charged) with `pt eta phi mass charge pdg_id d0 dz d0_error dz_error`
-        and neutrals (22 from the ECAL, 130 from the HCAL), all massless as energy flow gives them, tracks first.
+        Lists of `particles` per event: tracks (charged) with `pt eta phi mass charge pdg_id d0 dz
+        d0_error dz_error` and neutrals (22 from the ECAL, 130 from the HCAL), all massless as
+        energy flow gives them, tracks first.
 
     Raises:
         ValueError: NaN or infinite momenta.
@@ -66,10 +68,9 @@ def respond(truth: ak.Array, detector: Detector, rng: np.random.Generator) -> ak
     column = {name: ak.to_numpy(flat[name])[seen].astype(np.float64) for name in _COLUMNS}
     event, pdg_id = event[seen], pdg_id[seen]
     surface = propagate(
-        *(column[name] for name in ("pt", "eta", "phi", "charge", "vx", "vy", "vz")),
-        detector.radius,
-        detector.half_length,
-        detector.field,
+        *(column["pt"], column["eta"], column["phi"], column["charge"]),
+        *(column["vx"], column["vy"], column["vz"]),
+        *(detector.radius, detector.half_length, detector.field),
     )
     kind = particle_class(pdg_id, column["charge"])
     track_pt, sigma = _tracks(column, kind, surface.reached, detector, rng)
@@ -124,7 +125,15 @@ def _tracks(
 
 
 @njit(cache=True)
-def _find_tracks(kind, pt, eta, candidate, efficiencies, resolutions, rng):  # type: ignore[no-untyped-def]
+def _find_tracks(
+    kind: np.ndarray,
+    pt: np.ndarray,
+    eta: np.ndarray,
+    candidate: np.ndarray,
+    efficiencies: np.ndarray,
+    resolutions: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
     measured, sigma = np.zeros(pt.size), np.zeros(pt.size)
     for i in range(pt.size):
         if candidate[i] and rng.random() < efficiency(kind[i], pt[i], eta[i], efficiencies):

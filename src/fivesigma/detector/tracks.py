@@ -16,7 +16,7 @@ _KINDS = {"hadron": 0, "electron": 1, "muon": 2}
 
 
 def tables(tracker: Tracker) -> tuple[np.ndarray, np.ndarray]:
-    """The preset's rows as arrays: efficiency (n, 4) and resolution (n, 4), first column the class number."""
+    """The preset's rows as arrays (n, 4), efficiency and resolution; the class number first."""
     efficiency_rows = [
         (_KINDS[kind], *row) for kind, rows in tracker.efficiency.items() for row in rows
     ]
@@ -27,15 +27,16 @@ def tables(tracker: Tracker) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(cache=True)
-def _kind(number):  # type: ignore[no-untyped-def]
+def _kind(number: int) -> int:
     return 1 if number == 11 else (2 if number == 13 else 0)
 
 
 @njit(cache=True)
-def efficiency(number, pt, eta, rows):  # type: ignore[no-untyped-def]
+def efficiency(number: int, pt: float, eta: float, rows: np.ndarray) -> float:
     """Probability that a charged particle of class `number` (11, 13 or 211) leaves a track.
 
-    Of the class's rows with the smallest |eta| bound that holds, the last whose pT threshold is passed counts.
+    Of the class's rows with the smallest |eta| bound that holds, the last whose pT threshold is
+    passed counts.
     """
     kind, size = _kind(number), abs(eta)
     value, bound = 0.0, math.inf
@@ -49,7 +50,7 @@ def efficiency(number, pt, eta, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def momentum_resolution(number, pt, eta, rows):  # type: ignore[no-untyped-def]
+def momentum_resolution(number: int, pt: float, eta: float, rows: np.ndarray) -> float:
     """sigma(pT)/pT = a (+) b pT, at most 1; beyond the last |eta| bound the last row holds."""
     kind, size = _kind(number), abs(eta)
     a, b = 0.0, 0.0
@@ -62,7 +63,7 @@ def momentum_resolution(number, pt, eta, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def lognormal(mean, relative, noise):  # type: ignore[no-untyped-def]
+def lognormal(mean: float, relative: float, noise: float) -> float:
     """A log-normal number of given mean and relative width from a standard normal one."""
     width = math.sqrt(math.log1p(relative * relative))
     return mean * math.exp(width * noise - 0.5 * width * width)
@@ -71,8 +72,8 @@ def lognormal(mean, relative, noise):  # type: ignore[no-untyped-def]
 def sigma_d0(tracker: Tracker, pt: np.ndarray, eta: np.ndarray) -> np.ndarray:
     """Resolution of the transverse impact parameter (arXiv:1405.6569).
 
-    Log-log interpolation between the preset's points in pT, 1/pT below the first (multiple scattering), flat above
-    the last; grows with the material as 1/sqrt(sin theta).
+    Log-log interpolation between the preset's points in pT, 1/pT below the first (multiple
+    scattering), flat above the last; grows with the material as 1/sqrt(sin theta).
 
     Args:
         tracker: the preset's tracker.
