@@ -1,0 +1,359 @@
+"""The training loop of a network and its checkpoints; `training.fit` is the way in."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.nn.functional import cross_entropy
+
+from fivesigma.batches import Batch, Batches, Cache
+from fivesigma.metrics import auc
+from fivesigma.optimisation import (
+    Training,
+    autocast_type,
+    average_into,
+    learning_rate,
+    loss_weights,
+    optimizer_of,
+    parallel,
+    seed_step,
+)
+from fivesigma.runfolder import CHECKPOINT, write_history, write_weights
+from fivesigma.runs import logits_of
+from fivesigma.storage import write_file
+
+__all__ = ["Loop", "Progress", "TrainingDiverged"]
+
+#: called about twice a second with {"kind": "batch", "epoch", "epochs", "batch", "batches",
+#: "loss", "jets_per_second"}, and after each epoch with {"kind": "epoch"} and its metrics
+Progress = Callable[[dict[str, Any]], None]
+#: seconds between its calls within an epoch
+BEAT = 0.5
+
+
+class TrainingDiverged(ValueError):  # noqa: N818
+    """The loss or the weights are no longer finite."""
+
+
+@dataclass
+class _State:
+    """Where a training is, besides its tensors."""
+
+    epoch: int = 0
+    batch: int = 0
+    seconds: float = 0.0
+    jets: int = 0
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Loop:
+    """A training on its way: network, optimiser, state; see `training.fit` for the arguments."""
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        n_classes: int,
+        train: Cache,
+        validation: Cache,
+        out: Path,
+        options: Training,
+        device: torch.device,
+        rank: int,
+        world: int,
+        progress: Progress | None,
+    ) -> None:
+        self.out, self.options, self.device = out, options, device
+        self.rank, self.world = rank, world
+        self.progress = progress or (lambda line: None)
+        self.batches = Batches(
+            train,
+            options.batch_size,
+            shuffle=True,
+            seed=options.seed,
+            weights=loss_weights(train, options),
+            oversample=options.oversample,
+            rank=rank,
+            world=world,
+        )
+        self.n_classes = n_classes
+        self.validation = validation
+        self.validation_weights = torch.from_numpy(loss_weights(validation, options))
+        self.network = network.to(device)
+        self.average = copy.deepcopy(self.network) if options.ema else None
+        self.optimizer = optimizer_of(self.network, options)
+        self.dtype = autocast_type(options.precision, device)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
+        self.forward = parallel(self.network, device, world, options.compile)
+        exact = torch.float32 if device.type == "mps" else torch.float64
+        #: of this epoch so far: loss * jets, right answers, jets
+        self.sums = torch.zeros(3, dtype=exact, device=device)
+        self.best: dict[str, torch.Tensor] = {}
+        self.state = _State()
+        self.writer = _tensorboard(out) if options.tensorboard and rank == 0 else None
+
+    @property
+    def evaluated(self) -> torch.nn.Module:
+        """The network that is validated and kept."""
+        return self.network if self.average is None else self.average
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end; returns the summary for `model.yaml`."""
+        self._resume()
+        with _deferred_signals(self.world == 1) as caught:
+            while not self._done():
+                self._train_epoch(caught)
+                self._close_epoch()
+                self._heed(caught)
+        if self.writer:
+            self.writer.close()
+        if self.rank == 0:
+            write_weights(self.out, self.best)
+        history = self.state.history
+        best = history[self.state.best_epoch - 1]
+        seconds = sum(line["seconds"] for line in history)
+        return {"finished": True, "epochs": len(history), "seconds": seconds, "best": best}
+
+    def _done(self) -> bool:
+        state, patience = self.state, self.options.early_stopping
+        waited = state.epoch - state.best_epoch
+        return state.epoch >= self.options.epochs or 0 < patience <= waited
+
+    def _train_epoch(self, caught: list[int]) -> None:
+        state = self.state
+        mark = beat = saved = time.perf_counter()
+        self.network.train()
+        for batch in self.batches.epoch(state.epoch, state.batch):
+            self._step(batch)
+            state.batch += 1
+            state.jets += len(batch.y) * self.world
+            now = time.perf_counter()
+            state.seconds, mark = state.seconds + now - mark, now
+            if now - saved > self.options.checkpoint_every_seconds:
+                self._save()
+                saved = now
+            self._heed(caught)
+            if now - beat > BEAT:
+                self._report_batch()
+                beat = now
+
+    def _heed(self, caught: list[int]) -> None:
+        """Write a checkpoint and let a signal that was caught have its way."""
+        if caught:
+            self._save()
+            signal.raise_signal(caught[0])
+
+    def _step(self, batch: Batch) -> None:
+        options, state = self.options, self.state
+        step = state.epoch * len(self.batches) + state.batch
+        seed_step(options.seed, state.epoch, state.batch, self.rank)
+        rate = learning_rate(options, step, options.epochs * len(self.batches))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        x, y, w = (part.to(self.device, non_blocking=True) for part in (batch.x, batch.y, batch.w))
+        mask = None if batch.mask is None else batch.mask.to(self.device, non_blocking=True)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+            logits = self.forward(x, mask).float()
+        loss = self._loss(logits, y, w)
+        self._count(loss.detach(), logits.detach(), y)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        if options.gradient_clip:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.gradient_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            average_into(self.average, self.network, options.ema, step)
+
+    def _loss(self, logits: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        smoothing = self.options.label_smoothing
+        return (cross_entropy(logits, y, reduction="none", label_smoothing=smoothing) * w).mean()
+
+    def _count(self, loss: torch.Tensor, logits: torch.Tensor, y: torch.Tensor) -> None:
+        right = (logits.argmax(1) == y).sum()
+        self.sums += torch.stack([loss * len(y), right, torch.full_like(right, len(y))])
+        if self.device.type == "cpu":  # elsewhere looking would stop the device at every step
+            self._check_finite(loss)
+
+    def _check_finite(self, *tensors: torch.Tensor) -> None:
+        if all(bool(tensor.isfinite().all()) for tensor in tensors):
+            return
+        message = (
+            f"diverged in epoch {self.state.epoch + 1}, batch {self.state.batch + 1}: loss or "
+            "weights are NaN or infinite; try a lower learning rate, e.g. "
+            f"{self.options.learning_rate / 10:g}, or gradient_clip 1, and --overwrite"
+        )
+        raise TrainingDiverged(message)
+
+    def _close_epoch(self) -> None:
+        """Validate, keep the best weights, note the epoch, write the checkpoint."""
+        state, began = self.state, time.perf_counter()
+        loss, right, jets = self._summed(self.sums).tolist()
+        speed = state.jets / state.seconds if state.seconds else 0.0
+        found = self._validate()
+        line: dict[str, Any] = {
+            "epoch": state.epoch + 1,
+            "train_loss": loss / jets,
+            "train_accuracy": right / jets,
+            **found,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "seconds": state.seconds + time.perf_counter() - began,
+            "jets_per_second": speed,
+        }
+        if found["validation_loss"] < state.best_loss:
+            state.best_loss, state.best_epoch = found["validation_loss"], state.epoch + 1
+            weights = self.evaluated.state_dict()
+            self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
+        state.history.append(line)
+        state.epoch, state.batch, state.seconds, state.jets = state.epoch + 1, 0, 0.0, 0
+        self.sums.zero_()
+        if self._done() or state.epoch % self.options.checkpoint_every_epochs == 0:
+            self._save()
+        self._report_epoch(line)
+
+    def _validate(self) -> dict[str, float]:
+        """Loss, accuracy and, for two classes, AUC on the validation jets."""
+        y = torch.from_numpy(self.validation.label)
+        if self.world > 1:  # statistics of normalisations are each process's own
+            for buffer in self.evaluated.buffers():
+                distributed.broadcast(buffer, 0)
+        logits = logits_of(
+            *(self.evaluated, self.validation, self.n_classes),
+            *(max(self.options.batch_size, 1024), self.device),
+            rank=self.rank,
+            world=self.world,
+        )
+        logits = self._summed(logits.to(self.device)).cpu()
+        loss = self._loss(logits, y, self.validation_weights)
+        self._check_finite(loss)
+        found = {
+            "validation_loss": loss.item(),
+            "validation_accuracy": (logits.argmax(1) == y).float().mean().item(),
+        }
+        if self.n_classes == 2 and len(y.unique()) == 2:
+            found["validation_auc"] = auc(y.numpy(), (logits[:, 1] - logits[:, 0]).numpy()).value
+        return found
+
+    def _summed(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The sum over all processes."""
+        if self.world > 1:
+            distributed.all_reduce(tensor)
+        return tensor
+
+    def _report_batch(self) -> None:
+        self._check_finite(self.sums)
+        state, (loss, _, jets) = self.state, self.sums.tolist()
+        self.progress(
+            {
+                "kind": "batch",
+                "epoch": state.epoch + 1,
+                "epochs": self.options.epochs,
+                "batch": state.batch,
+                "batches": len(self.batches),
+                "loss": loss / jets,
+                "jets_per_second": state.jets / state.seconds,
+            }
+        )
+
+    def _report_epoch(self, line: dict[str, Any]) -> None:
+        if self.writer:
+            for name, value in line.items():
+                self.writer.add_scalar(name, value, line["epoch"])
+            self.writer.flush()
+        if self.rank == 0:
+            self.progress({"kind": "epoch", "epochs": self.options.epochs} | line)
+
+    def _save(self) -> None:
+        """Write the checkpoint, and what it says of weights and history."""
+        self._check_finite(self.sums, *self.network.parameters())
+        if self.rank:
+            return
+        form = {
+            "state": asdict(self.state),
+            "sums": self.sums.cpu(),
+            "best": self.best,
+            "network": self.network.state_dict(),
+            "average": self.evaluated.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        if self.best:
+            write_weights(self.out, self.best)
+        write_history(self.out, self.state.history)
+        with io.BytesIO() as file:
+            torch.save(form, file)
+            write_file(self.out / CHECKPOINT, file.getbuffer())
+
+    def _resume(self) -> None:
+        """Go back to the checkpoint, if there is one."""
+        path = self.out / CHECKPOINT
+        if not path.exists():
+            return
+        try:
+            form = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, OSError, pickle.UnpicklingError) as error:
+            message = f"{path} is damaged ({error}); begin anew with --overwrite"
+            raise ValueError(message) from None
+        self.state = _State(**form["state"])
+        self.sums.copy_(form["sums"])
+        self.best = form["best"]
+        self.network.load_state_dict(form["network"])
+        if self.average is not None:
+            self.average.load_state_dict(form["average"])
+        self.optimizer.load_state_dict(form["optimizer"])
+        self.scaler.load_state_dict(form["scaler"])
+        if self.rank == 0:
+            write_history(self.out, self.state.history)
+
+
+def _tensorboard(out: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        message = 'TensorBoard is not installed: pip install "fivesigma[tensorboard]"'
+        raise ValueError(message) from None
+    return SummaryWriter(str(out / "tensorboard"))
+
+
+@contextmanager
+def _deferred_signals(wanted: bool) -> Iterator[list[int]]:
+    """Collect the first SIGINT or SIGTERM, so that the step ends whole; a second one acts at once.
+
+    Not with several processes, which wait for each other, nor outside the main thread.
+    """
+    caught: list[int] = []
+    if not wanted or threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in numbers}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: Any) -> None:
+        caught.append(number)
+        restore()
+
+    for number in numbers:
+        signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        restore()
