@@ -1,0 +1,1 @@
+"""Jets, their substructure and their truth labels."""
