@@ -205,10 +205,13 @@ def _to_parquet(array: ak.Array) -> memoryview:
 
 
 def _as_written(layout: Any, **_: Any) -> Any:
-    """As `_without_options`; a momentum of which not all columns are read is no momentum."""
-    if layout.is_record and not set(layout.fields) >= _MOMENTUM:
+    """As `_without_options`; records are momenta if, and only if, all four components are read."""
+    if layout.is_record:
         contents = [ak.transform(_as_written, each, highlevel=False) for each in layout.contents]
-        return ak.contents.RecordArray(contents, layout.fields, length=len(layout))
+        name = {"__record__": "Momentum4D"} if set(layout.fields) >= _MOMENTUM else None
+        return ak.contents.RecordArray(
+            contents, layout.fields, length=len(layout), parameters=name
+        )
     return _without_options(layout)
 
 

@@ -291,7 +291,11 @@ def sculpting(
         for e in efficiencies
     }
     edges = _edges([finite(masses[background])], 30, None)
-    kept = {n: flag for n, flag in chosen.items() if np.count_nonzero(flag) >= _LEAST_JETS}
+    kept = {
+        name: flag
+        for name, flag in chosen.items()
+        if flag is background or np.count_nonzero(flag) >= _LEAST_JETS
+    }
     shapes = {name: _density(masses[flag], weights[flag], edges) for name, flag in kept.items()}
     figure, axes = canvas()
     _panel(axes, edges, shapes, unit)

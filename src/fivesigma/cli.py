@@ -1,0 +1,144 @@
+"""The command line: a table of verbs, each a function of the API; only what runs is imported."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any, get_type_hints
+
+__all__ = ["VERBS", "main"]
+
+#: verb -> (module, what it does); the function has the verb's name
+VERBS = {
+    "demo": ("fivesigma.workflows.demo", "the whole chain: collisions, jets, taggers, report"),
+    "generate": ("fivesigma.workflows.generate", "collisions, or labelled jets by a recipe"),
+    "train": ("fivesigma.workflows.train", "a tagger from a dataset of labelled jets"),
+    "evaluate": ("fivesigma.workflows.evaluate", "figures of merit of a tagger"),
+    "predict": ("fivesigma.workflows.evaluate", "add a tagger's scores to a dataset"),
+    "compare": ("fivesigma.workflows.evaluate", "two taggers on the same jets"),
+    "report": ("fivesigma.workflows.report", "one HTML page on data and taggers"),
+    "info": (
+        "fivesigma.workflows.info",
+        "versions, processes, recipes, models; or one dataset or run",
+    ),
+}
+_ALONE = ("-h", "--help", "--print_config")
+_USAGE = """usage: fivesigma VERB [options]     (fivesigma VERB --help tells the options)
+
+From collisions to a discovery significance, with machine learning at every step.
+
+{verbs}
+
+First steps:
+  fivesigma demo                                                  the whole chain in minutes
+  fivesigma generate data/top --recipe top-tagging --jets 6000    jets of top quarks and of QCD
+  fivesigma train runs/pfn --data data/top --model pfn            a tagger
+  fivesigma evaluate runs/pfn --data data/top                     how good it is"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        arguments: the words after `fivesigma`; default: those of the process.
+
+    Returns:
+        Exit status: 0 success, 1 failure, 2 a user's mistake, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_USAGE.format(verbs="\n".join(f"  {v:10s}{t}" for v, (_, t) in VERBS.items())))
+        return 0 if words else 2
+    verb, *rest = words
+    if verb == "--version":
+        print(version("fivesigma"))
+        return 0
+    if verb not in VERBS:
+        return _complain(f"unknown verb {verb!r}; choose from {', '.join(VERBS)}", 2)
+    try:
+        return _run(verb, rest)
+    except KeyboardInterrupt:
+        return _complain(f"{verb}: interrupted; repeat the command to go on", 130)
+    except (ValueError, FileNotFoundError, FileExistsError, ModuleNotFoundError) as error:
+        return _complain(f"{verb}: {error}", 2)
+    except (OSError, RuntimeError) as error:
+        return _complain(f"{verb}: {error}", 1)
+
+
+def _run(verb: str, words: list[str]) -> int:
+    from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+
+    from fivesigma.workflows.summaries import SUMMARIES
+
+    function = getattr(import_module(VERBS[verb][0]), verb)
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(
+        prog=f"fivesigma {verb}", description=_described(function), exit_on_error=False
+    )
+    parser.add_argument("--config", action="config", help="YAML file with any of the options")
+    parser.add_function_arguments(function, sub_configs=True)
+    try:
+        chosen = parser.parse_args(_named(words, function))
+        options = parser.instantiate(chosen)
+    except ArgumentError as error:
+        text = " ".join(str(error).split()).replace("Parser key", "option")
+        return _complain(f"{verb}: {text}  (fivesigma {verb} --help)", 2)
+    result = function(**{k: v for k, v in vars(options).items() if k != "config"})
+    if not getattr(options, "quiet", False):
+        for line in SUMMARIES[verb](result, options):
+            print(line)
+    return 0
+
+
+def _described(function: Callable[..., Any]) -> str:
+    """The docstring up to the list of arguments."""
+    return (inspect.getdoc(function) or "").split("\nArgs:")[0]
+
+
+def _named(words: list[str], function: Callable[..., Any]) -> list[str]:
+    """Write words without a name as options, and give flags their value."""
+    parameters = inspect.signature(function).parameters.values()
+    free = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    hints = get_type_hints(function)
+    flags = {f"--{name}" for name, hint in hints.items() if hint is bool}
+    named: list[str] = []
+    loose: list[str] = []
+    index = 0
+    while index < len(words):
+        word = words[index]
+        follows = words[index + 1] if index + 1 < len(words) else ""
+        if word in flags and follows not in ("true", "false"):
+            named.append(f"{word}=true")
+        elif not word.startswith("--") and word not in _ALONE:
+            loose.append(word)
+        elif word in _ALONE or "=" in word:
+            named.append(word)
+        else:
+            named += [word, follows] if index + 1 < len(words) else [word]
+            index += 1
+        index += 1
+    for position, name in enumerate(free):
+        several = "Sequence" in str(hints[name])
+        taken = loose[position:] if several else loose[position : position + 1]
+        if taken:
+            named.append(f"--{name}={_listed(taken) if several else taken[0]}")
+    spare = [] if any("Sequence" in str(hints[n]) for n in free) else loose[len(free) :]
+    return named + spare
+
+
+def _listed(words: list[str]) -> str:
+    import json
+
+    return json.dumps(words)
+
+
+def _complain(text: str, status: int) -> int:
+    print(f"fivesigma {text}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

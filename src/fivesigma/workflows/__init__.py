@@ -1,0 +1,1 @@
+"""Whole tasks that join the stages: the verbs of the command line."""

@@ -1,0 +1,92 @@
+"""What the command line says at the end of a verb: what was done, where it is, what is next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fivesigma.report.numbers import format_number
+
+__all__ = ["SUMMARIES"]
+
+_SHOWN = ("auc", "accuracy", "rejection_at_50", "rejection_at_30", "parameters")
+
+
+def _generate(dataset: Any, options: Any) -> Iterator[str]:
+    counts = ", ".join(f"{count} {name}" for name, count in dataset.counts.items())
+    yield f"{counts} in {dataset.path}"
+    for name, entry in dataset.manifest["processes"].items():
+        yield (
+            f"  {name}: {entry['n_generated']} events, cross-section "
+            f"{entry['cross_section_pb']:.4g} +- {entry['cross_section_error_pb']:.2g} pb"
+        )
+    if dataset.manifest["kind"] == "jets":
+        yield f"next: fivesigma train runs/pfn --data {dataset.path} --model pfn"
+    else:
+        yield f"next: fivesigma info {dataset.path}"
+
+
+def _train(run: Any, options: Any) -> Iterator[str]:
+    best = run.model_yaml["summary"].get("best") or {}
+    told = ", ".join(
+        f"{name.replace('_', ' ')} {best[name]:.4f}"
+        for name in ("validation_loss", "validation_accuracy", "validation_auc")
+        if name in best
+    )
+    yield f"{run.architecture} with {run.n_parameters} parameters in {run.path}"
+    if told:
+        yield f"  best epoch {best.get('epoch', '?')}: {told}"
+    yield f"next: fivesigma evaluate {run.path} --data {options.data}"
+
+
+def _evaluate(result: Any, options: Any) -> Iterator[str]:
+    yield result.title
+    yield from _numbers(result.numbers)
+    yield f"written: {options.run}/results.json and {options.run}/figures"
+    yield f"next: fivesigma report {options.run} --data {options.data} --out runs/report"
+
+
+def _numbers(numbers: Any) -> Iterator[str]:
+    width = max((len(name) for name in numbers), default=0)
+    for name, number in numbers.items():
+        note = f"  ({number.note})" if number.note else ""
+        yield f"  {name:{width}s}  {format_number(number)}{note}"
+
+
+def _predict(dataset: Any, options: Any) -> Iterator[str]:
+    added = [name for name in dataset.counts if name.startswith("scores-")]
+    yield f"{dataset.path} has the scores {', '.join(added)}"
+    yield f"next: fivesigma info {dataset.path}"
+
+
+def _compare(result: Any, options: Any) -> Iterator[str]:
+    yield result.title
+    yield from _numbers(result.numbers)
+
+
+def _report(sections: Any, options: Any) -> Iterator[str]:
+    numbers = {name: value for section in sections for name, value in section.numbers.items()}
+    yield from _numbers({k: v for k, v in numbers.items() if k.rpartition("/")[2] in _SHOWN})
+    yield f"written: {options.out}/report.html and {options.out}/results.json"
+
+
+def _demo(sections: Any, options: Any) -> Iterator[str]:
+    yield from _report(sections, options)
+    yield f"next: open {options.out}/report.html in a browser"
+
+
+def _info(text: Any, options: Any) -> Iterator[str]:
+    yield text
+
+
+#: verb -> function of its result and options that gives lines
+SUMMARIES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
+    "demo": _demo,
+    "generate": _generate,
+    "train": _train,
+    "evaluate": _evaluate,
+    "predict": _predict,
+    "compare": _compare,
+    "report": _report,
+    "info": _info,
+}
