@@ -24,16 +24,19 @@ class Progress:
         total: how many units there are.
         unit: their name, for the rate.
         quiet: show nothing.
+        step: units of one call; what was done before the first call does not count for the rate.
 
     Example:
         >>> with Progress("fitting", 10, "toys", quiet=True) as progress:
         ...     progress(5)
     """
 
-    def __init__(self, title: str, total: int, unit: str, *, quiet: bool = False) -> None:
+    def __init__(
+        self, title: str, total: int, unit: str, *, quiet: bool = False, step: int | None = None
+    ) -> None:
         self._title, self._total, self._unit, self._quiet = title, total, unit, quiet
         self._begin = self._last = time.monotonic()
-        self._from = 0
+        self._step, self._before = step, 0 if step is None else -1
         self._bar: Bar | None = None
         if not quiet and sys.stderr.isatty():
             self._bar = Bar(
@@ -60,14 +63,18 @@ class Progress:
         if self._bar:
             self._bar.stop()
 
-    def start_at(self, done: int) -> None:
-        """Work that was done before does not count for the rate."""
-        self._from = done
+    @staticmethod
+    def tell(text: str, *, quiet: bool = False) -> None:
+        """One line, before or after the work."""
+        if not quiet:
+            sys.stderr.write(f"{text}\n")
 
     def __call__(self, done: int, note: str = "") -> None:
         """Tell that `done` units of the total are done."""
         now = time.monotonic()
-        rate = (done - self._from) / max(now - self._begin, 1e-9)
+        if self._before < 0:
+            self._before = max(0, done - (self._step or 0))
+        rate = (done - self._before) / max(now - self._begin, 1e-9)
         text = f"{rate:.3g} {self._unit}/s"
         if rate > 0 and done < self._total:
             text += f", {_duration((self._total - done) / rate)} left"

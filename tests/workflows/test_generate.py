@@ -10,6 +10,7 @@ from fivesigma.events import FIELDS
 from fivesigma.generation.pileup import PileUp
 from fivesigma.generation.pythia import Generation
 from fivesigma.workflows.chain import Events, Jets
+from fivesigma.workflows.forecast import Forecast, require_space
 from fivesigma.workflows.generate import generate
 from fivesigma.workflows.recipes import RECIPES, Recipe, Sample
 
@@ -178,3 +179,22 @@ def test_bad_settings_are_refused_before_anything_is_generated(tmp_path, options
     with pytest.raises(ValueError, match=message):
         generate(tmp_path / "d", quiet=True, **options)
     assert not (tmp_path / "d").exists()
+
+
+def test_a_dry_run_tells_time_and_size_and_writes_nothing(tmp_path):
+    small, large = (
+        generate(
+            tmp_path / "d", recipe="top-tagging", jets=jets, workers=1, dry_run=True, quiet=True
+        )
+        for jets in (2000, 20_000)
+    )
+    assert not (tmp_path / "d").exists()
+    assert large.bytes / small.bytes == pytest.approx(10, rel=0.2)
+    # 1.1 kB a jet of 50 constituents with 10 numbers each
+    assert 0.5e3 < large.bytes / large.units < 4e3
+    assert "min" in str(small)
+
+
+def test_more_than_the_disk_holds_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="GB are free"):
+        require_space(tmp_path / "d" / "e", Forecast(1.0, 10**18, 1, 1))

@@ -1,4 +1,4 @@
-"""Jets: anti-kT, Cambridge/Aachen or kT clustering of each event's particles, with the E-scheme."""
+"""Jets: anti-kT, Cambridge/Aachen or kT clustering of every event's particles; E-scheme."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ class JetOptions:
         pt_min: jets below this pT are dropped [GeV].
         pt_max: jets above this pT are dropped [GeV].
         eta_max: jets with a larger |eta| are dropped.
-        leading: of all jets of an event only this many with the highest pT are looked at, before `pt_max` and
-            `eta_max` are applied; None: all.
-        max_constituents: so many constituents with the highest pT are kept; the jet's own momentum is that of all.
-        particle_pt_min: particles must have a pT above this to be clustered [GeV].
-        engine: "fivesigma", the compiled loops of this package, or "fastjet"; the jets are the same.
+        leading: only so many jets of an event, those of highest pT, are looked at, whether or not
+            they then pass `pt_max` and `eta_max`; None: all.
+        max_constituents: only so many constituents, those of highest pT, are kept; the jet's own
+            momentum is that of all.
+        particle_pt_min: only particles with more pT than this are clustered [GeV].
+        engine: "fivesigma", this package's compiled loops, or "fastjet"; the jets are the same.
     """
 
     algorithm: str = "antikt"
@@ -80,31 +81,26 @@ class JetOptions:
 _Groups = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _find_here(
-    momenta: tuple[np.ndarray, ...], offsets: np.ndarray, options: JetOptions
-) -> _Groups:
+def _find_here(momenta: np.ndarray, offsets: np.ndarray, options: JetOptions) -> _Groups:
     power = ALGORITHMS[options.algorithm]
-    return find_jets(*momenta, offsets, power, float(options.radius), float(options.pt_min))
+    return find_jets(momenta, offsets, power, float(options.radius), float(options.pt_min))
 
 
-def _find_with_fastjet(
-    momenta: tuple[np.ndarray, ...], offsets: np.ndarray, options: JetOptions
-) -> _Groups:
+def _find_with_fastjet(momenta: np.ndarray, offsets: np.ndarray, options: JetOptions) -> _Groups:
     import fastjet
 
-    flat = ak.zip(dict(zip(("px", "py", "pz", "E"), momenta, strict=True)))
-    flat = ak.with_name(flat, "Momentum4D")
-    events = ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), flat.layout))
+    columns = dict(zip(("px", "py", "pz", "E"), np.ascontiguousarray(momenta.T), strict=True))
+    events = ak.unflatten(ak.zip(columns, with_name="Momentum4D"), np.diff(offsets))
     algorithm = getattr(fastjet, _FASTJET_NAMES[options.algorithm])
     sequence = fastjet.ClusterSequence(events, fastjet.JetDefinition(algorithm, options.radius))
     found = sequence.constituent_index(min_pt=options.pt_min)
-    index = ak.flatten(found + offsets[:-1], axis=None)
     event = np.repeat(np.arange(len(found)), ak.to_numpy(ak.num(found, axis=1)))
-    sizes = ak.num(ak.flatten(found, axis=1), axis=1)
-    return event, ak.to_numpy(sizes).astype(np.int64), ak.to_numpy(index).astype(np.int64)
+    sizes = ak.to_numpy(ak.num(ak.flatten(found, axis=1), axis=1))
+    index = ak.to_numpy(ak.flatten(found + offsets[:-1], axis=None))
+    return event, sizes.astype(np.int64), index.astype(np.int64)
 
 
-#: engine -> function giving the inclusive jets: event (J,), number of constituents (J,), their flat indices
+#: engine -> function giving inclusive jets: event (J,), numbers of constituents (J,), flat indices
 ENGINES = {"fivesigma": _find_here, "fastjet": _find_with_fastjet}
 
 
@@ -117,7 +113,7 @@ def _hardest_first(
     pt: np.ndarray,
     limit: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The constituents of the named jets by falling pT, at most `limit` each: their numbers and flat indices."""
+    """Numbers and flat indices of the jets' constituents, by falling pT, at most `limit` each."""
     kept = np.minimum(sizes[jets], limit)
     out = np.empty(kept.sum(), np.int64)
     filled = 0
@@ -130,12 +126,12 @@ def _hardest_first(
 
 
 def _jet_momenta(
-    momenta: tuple[np.ndarray, ...], index: np.ndarray, starts: np.ndarray
+    momenta: np.ndarray, index: np.ndarray, starts: np.ndarray
 ) -> dict[str, np.ndarray]:
     """pt eta phi mass of the sums of constituents, each (J,) float64."""
     if not len(starts):
         return {name: np.zeros(0) for name in ("pt", "eta", "phi", "mass")}
-    px, py, pz, energy = (np.add.reduceat(component[index], starts) for component in momenta)
+    px, py, pz, energy = np.add.reduceat(momenta[index], starts).T
     pt = np.hypot(px, py)
     mass = np.sqrt(np.maximum(energy * energy - pt * pt - pz * pz, 0.0))
     return {"pt": pt, "eta": np.arcsinh(pz / pt), "phi": np.arctan2(py, px), "mass": mass}
@@ -160,8 +156,8 @@ def cluster(particles: ak.Array, options: JetOptions) -> ak.Array:
         options: algorithm, radius and selection.
 
     Returns:
-        E lists of jets by falling pT: `pt eta phi mass` (float32; GeV, rad) of the sum of all constituents, and
-        `constituents`, records with every field of `particles`, by falling pT.
+        E lists of jets by falling pT: `pt eta phi mass` (float32; GeV, rad) of the sum of all
+        constituents, and `constituents`, records with every field of `particles`, by falling pT.
 
     Raises:
         ValueError: no list per event, missing momentum fields, NaN, infinite or negative momenta.
@@ -184,7 +180,7 @@ def cluster(particles: ak.Array, options: JetOptions) -> ak.Array:
     used = np.flatnonzero(pt > options.particle_pt_min)
     event_of = np.repeat(np.arange(len(counts)), counts)[used]
     offsets = np.searchsorted(event_of, np.arange(len(counts) + 1))
-    momenta = tuple(component[used] for component in cartesian(flat))
+    momenta = cartesian(flat)[used]
     event, sizes, index = ENGINES[options.engine](momenta, offsets, options)
     starts = np.cumsum(sizes) - sizes
     jets = _jet_momenta(momenta, index, starts)

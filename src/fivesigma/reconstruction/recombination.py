@@ -1,11 +1,12 @@
 """Sequential recombination of particles into jets, compiled: anti-kT, Cambridge/Aachen and kT.
 
-The generalised kT family (arXiv:0802.1189) with the nearest-neighbour search of arXiv:hep-ph/0512210: the closest
-pair always joins an object to its geometric neighbour, so that one neighbour per object is enough. Two things make
-it quick. Every pair is kept by its member with the smaller pT^2p only; and a neighbour that has meanwhile been
-merged away is looked for again only when its object comes up next, the old distance being a lower bound.
+The generalised kT family (arXiv:0802.1189) with the nearest-neighbour search of
+arXiv:hep-ph/0512210: the closest pair always joins an object to its geometric neighbour, so that
+one neighbour per object is enough. Two things make it quick. A pair is kept by its member with the
+smaller pT^2p only; and a neighbour that has meanwhile been merged away is looked for again only
+when its object comes up next: until then the old distance is a lower bound.
 
-Everything is float64. FastJet gives the same jets (the tests compare them constituent by constituent).
+All is float64. FastJet finds the same jets: the tests compare them constituent by constituent.
 """
 
 from __future__ import annotations
@@ -18,33 +19,35 @@ from numba import njit
 
 __all__ = ["cartesian", "find_jets", "histories", "kernel"]
 
-#: the compiler settings of every loop here: sums may be reordered, so that they use vector instructions
+#: how the loops are compiled: sums may be reordered, which vector instructions need
 kernel = njit(cache=True, error_model="numpy", fastmath={"nnan", "nsz", "reassoc", "contract"})
 
-_FAR = 1e300  # larger than any distance; an infinity would cost the vector instructions
+_FAR = 1e300  # beyond any distance; comparisons with an infinity would be optimised away
 _BLOCK = 8
 _RAPIDITY, _PHI, _SCALE, _GAP, _DISTANCE = range(5)  # rows of the table of live objects
 
 
-def cartesian(particles: ak.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Flat records with `pt eta phi mass` as px, py, pz and energy [GeV], each (N,) float64."""
+def cartesian(particles: ak.Array) -> np.ndarray:
+    """Flat records with `pt eta phi mass` as px, py, pz and energy [GeV], (N, 4) float64."""
     pt, eta, phi, mass = (
         np.asarray(particles[name], dtype=np.float64) for name in ("pt", "eta", "phi", "mass")
     )
-    px, py, pz = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
-    return px, py, pz, np.sqrt(pt * pt + pz * pz + mass * mass)
+    momenta = np.empty((len(pt), 4))
+    momenta[:, 0], momenta[:, 1] = pt * np.cos(phi), pt * np.sin(phi)
+    momenta[:, 2] = pt * np.sinh(eta)
+    momenta[:, 3] = np.sqrt(pt * pt + momenta[:, 2] ** 2 + mass * mass)
+    return momenta
 
 
 @kernel
 def _argmin(values: np.ndarray, n: int) -> int:
-    """Place of the smallest of the first n values; block by block, which the processor can overlap."""
+    """Place of the smallest of the first n values, by blocks that the processor can overlap."""
     best, at = _FAR, 0
     whole = n - n % _BLOCK
     for start in range(0, whole, _BLOCK):
         low = values[start]
         for m in range(start + 1, start + _BLOCK):
-            x = values[m]
-            low = x if x < low else low
+            low = values[m] if values[m] < low else low
         if low < best:
             best, at = low, start
     for m in range(whole, n):
@@ -60,21 +63,17 @@ def _separations(rapidity: np.ndarray, phi: np.ndarray, at: int, n: int, out: np
     """Squared distances of the first n objects to the one in slot `at`."""
     y, p = rapidity[at], phi[at]
     for m in range(n):
-        dphi = abs(phi[m] - p)
+        dy, dphi = rapidity[m] - y, abs(phi[m] - p)
         dphi = min(dphi, 2 * math.pi - dphi)
-        out[m] = (rapidity[m] - y) ** 2 + dphi * dphi
+        out[m] = dy * dy + dphi * dphi
 
 
 @kernel
-def _offer(
-    live: np.ndarray, node: np.ndarray, neighbour: np.ndarray, free: np.ndarray, at: int
-) -> None:
-    """Offer the object in slot `at` as neighbour to all before it, none of which has a larger pT^2p."""
-    gap = live[_GAP]
-    _separations(live[_RAPIDITY], live[_PHI], at, at, free)
-    for m in range(at):
+def _offer(gap: np.ndarray, neighbour: np.ndarray, free: np.ndarray, n: int, node: int) -> None:
+    """Offer an object to the first n, none of which has a larger pT^2p, as their neighbour."""
+    for m in range(n):
         if free[m] < gap[m]:
-            gap[m], neighbour[m] = free[m], node[at]
+            gap[m], neighbour[m] = free[m], node
 
 
 @kernel
@@ -87,14 +86,14 @@ def _connect(
     n: int,
     radius2: float,
 ) -> None:
-    """Find the neighbour of the object in slot `at`, and offer it to those with a smaller pT^2p."""
+    """Find the neighbour of the object in slot `at`; offer it to those with a smaller pT^2p."""
     scale, gap, distance = live[_SCALE], live[_GAP], live[_DISTANCE]
-    s = scale[at]
+    s, name = scale[at], node[at]
     _separations(live[_RAPIDITY], live[_PHI], at, n, free)
     for m in range(n):
         d, owner = free[m], scale[m] < s
         if owner & (d < gap[m]):  # one branch, rarely taken
-            gap[m], neighbour[m], distance[m] = d, node[at], scale[m] * d
+            gap[m], neighbour[m], distance[m] = d, name, scale[m] * d
         free[m] = _FAR if owner else d
     free[at] = _FAR
     closest = _argmin(free, n)
@@ -107,7 +106,7 @@ def _connect(
 
 @kernel
 def _direction(px: float, py: float, pz: float, energy: float) -> tuple[float, float, float]:
-    """pT, rapidity and azimuth; the rapidity in the form that keeps its digits for forward particles."""
+    """pT, rapidity and azimuth; the rapidity in a form that keeps its digits far forward."""
     pt2 = px * px + py * py
     mass2 = max(0.0, (energy + pz) * (energy - pz) - pt2)
     plus = energy + abs(pz)
@@ -149,7 +148,8 @@ def _remove(
     last: int,
 ) -> None:
     """Take the object in slot `at` out; the last one moves into its slot."""
-    slot_of[node[last]], slot_of[node[at]] = at, -1
+    slot_of[node[last]] = at
+    slot_of[node[at]] = -1
     for row in range(5):
         live[row, at] = live[row, last]
     node[at], neighbour[at] = node[last], neighbour[last]
@@ -165,7 +165,7 @@ def _merge(
     new: int,
     winner: bool,
 ) -> None:
-    """Fill node `new` with a + b: the sum of four-vectors, or the harder one's direction (winner takes all)."""
+    """Fill row `new` with a + b: E-scheme, or the direction of the harder (winner takes all)."""
     parents[new, 0], parents[new, 1] = a, b
     for q in range(4):
         momentum[new, q] = momentum[a, q] + momentum[b, q]
@@ -190,10 +190,11 @@ def _recombine(
     winner: bool,
     enough: float,
 ) -> np.ndarray:
-    """Cluster the n particles in the first rows of `momentum`; merged objects fill the rows after them.
+    """Cluster the n particles in the first rows of `momentum`; mergers fill the rows after them.
 
     Args:
-        momentum: (2n, 4) px, py, pz, E; axis: (2n, 3) pT, rapidity, phi; parents: (2n, 2) rows, -1 for particles.
+        momentum: (2n, 4) px, py, pz, E. axis: (2n, 3) pT, rapidity, phi. parents: (2n, 2) rows,
+            -1 for particles.
         enough: stop when the pT left in the event cannot add up to this any more.
 
     Returns:
@@ -212,7 +213,8 @@ def _recombine(
     live[_GAP] = radius2
     for at, i in enumerate(np.argsort(axis[:n, 0])[:: -1 if power < 0 else 1]):
         _place(live, node, slot_of, axis, i, at, power)
-        _offer(live, node, neighbour, free, at)
+        _separations(live[_RAPIDITY], live[_PHI], at, at, free)
+        _offer(live[_GAP], neighbour, free, at, i)
     live[_DISTANCE] = live[_SCALE] * live[_GAP]
     while n > 0 and left >= enough:
         at = _argmin(live[_DISTANCE], n)
@@ -229,7 +231,8 @@ def _recombine(
             continue
         _merge(momentum, axis, parents, a, b, new, winner)
         left += axis[new, 0] - axis[b, 0]
-        at, slot_of[b] = slot_of[b], -1
+        at = slot_of[b]
+        slot_of[b] = -1
         _place(live, node, slot_of, axis, new, at, power)
         _connect(live, node, neighbour, free, at, n, radius2)
         new += 1
@@ -255,46 +258,35 @@ def _leaves(parents: np.ndarray, root: int, out: np.ndarray, stack: np.ndarray) 
 
 @kernel
 def find_jets(
-    px: np.ndarray,
-    py: np.ndarray,
-    pz: np.ndarray,
-    energy: np.ndarray,
-    offsets: np.ndarray,
-    power: int,
-    radius: float,
-    pt_min: float,
+    momenta: np.ndarray, offsets: np.ndarray, power: int, radius: float, pt_min: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Inclusive jets above a pT in each event, with the E-scheme.
 
     Args:
-        px, py, pz, energy: (N,) float64, flat over events [GeV]; every pT > 0.
+        momenta: (N, 4) float64 px, py, pz, E of all events' particles [GeV]; every pT > 0.
         offsets: (E + 1,) int64, where each event begins.
         power: -1 anti-kT, 0 Cambridge/Aachen, 1 kT.
         radius: the jet radius R.
         pt_min: jets below this are not returned [GeV].
 
     Returns:
-        event (J,) of each jet, number of constituents (J,), and the constituents' indices into the flat arrays.
+        event (J,) of each jet, number of constituents (J,), and the constituents' flat indices.
     """
-    total = len(px)
+    total = len(momenta)
     event, size = np.empty(total, np.int64), np.empty(total, np.int64)
     index = np.empty(total, np.int64)
     n_jets, filled = 0, 0
+    enough = pt_min * (1 - 1e-9)  # no jet has more pT than the sum of all; allow for rounding
     for k in range(len(offsets) - 1):
         start, n = offsets[k], offsets[k + 1] - offsets[k]
         momentum, axis = np.empty((2 * n, 4)), np.empty((2 * n, 3))
         parents, stack = np.empty((2 * n, 2), np.int64), np.empty(2 * n, np.int64)
-        for i in range(n):
-            momentum[i, 0], momentum[i, 1] = px[start + i], py[start + i]
-            momentum[i, 2], momentum[i, 3] = pz[start + i], energy[start + i]
-        # a jet has at most the scalar sum of its particles' pT; the margin covers rounding
-        enough = pt_min * (1 - 1e-9)
+        momentum[:n] = momenta[start : start + n]
         for jet in _recombine(momentum, axis, parents, n, power, radius * radius, False, enough):
             if axis[jet, 0] < pt_min:
                 continue
             found = _leaves(parents, jet, index[filled:], stack)
-            for i in range(filled, filled + found):
-                index[i] += start
+            index[filled : filled + found] += start
             event[n_jets], size[n_jets] = k, found
             n_jets += 1
             filled += found
@@ -303,34 +295,29 @@ def find_jets(
 
 @kernel
 def histories(
-    px: np.ndarray,
-    py: np.ndarray,
-    pz: np.ndarray,
-    energy: np.ndarray,
-    offsets: np.ndarray,
-    power: int,
-    winner: bool,
+    momenta: np.ndarray, offsets: np.ndarray, power: int, winner: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Recluster each jet's constituents into one tree, without a radius.
 
     Args:
-        px, py, pz, energy, offsets, power: as for `find_jets`, a jet in place of an event.
-        winner: recombine by winner-takes-all (pT adds up, the direction is the harder one's) rather than by E-scheme.
+        momenta, offsets, power: as for `find_jets`, a jet in place of an event.
+        winner: recombine by winner-takes-all (pT adds up, the direction is the harder one's)
+            rather than by E-scheme.
 
     Returns:
-        momentum (2N, 4), axis (2N, 3) = pT, rapidity, phi, and parents (2N, 2). A jet with n constituents that begin
-        at offset o has the rows 2o to 2o + 2n: first its constituents, then the n - 1 mergers in their order, the
-        last of which is the whole jet. Parents count from the jet's first row, -1 for constituents.
+        momentum (2N, 4), axis (2N, 3) = pT, rapidity, phi, and parents (2N, 2). A jet of n
+        constituents that begin at offset o has the rows 2o to 2o + 2n: its constituents, then the
+        n - 1 mergers in their order, of which the last is the whole jet; one row is not used.
+        Parents count from the jet's first row, -1 for constituents.
     """
-    total = 2 * len(px)
+    total = 2 * len(momenta)
     momentum, axis = np.empty((total, 4)), np.empty((total, 3))
     parents = np.empty((total, 2), np.int64)
     for k in range(len(offsets) - 1):
         start, n = offsets[k], offsets[k + 1] - offsets[k]
         rows = slice(2 * start, 2 * start + 2 * n)
         tree = momentum[rows]
-        for i in range(n):
-            tree[i, 0], tree[i, 1] = px[start + i], py[start + i]
-            tree[i, 2], tree[i, 3] = pz[start + i], energy[start + i]
+        tree[:n] = momenta[start : start + n]
+        # a radius of 1000 lets no object become a jet before all are one
         _recombine(tree, axis[rows], parents[rows], n, power, 1e6, winner, 0.0)
     return momentum, axis, parents

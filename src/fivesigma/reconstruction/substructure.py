@@ -1,7 +1,8 @@
-"""Jet substructure: soft drop, N-subjettiness, energy correlators, Lund plane and the simple shapes.
+"""Jet substructure: soft drop, N-subjettiness, energy correlators, Lund plane, simple shapes.
 
-The compiled loops do for all jets of a batch what FastJet's contributed classes do jet by jet; the tests compare the
-two. Distances dR are in rapidity and azimuth, as there, except for the width, which is measured in eta and phi.
+The compiled loops do for all jets of a batch what FastJet's contributed classes do jet by jet;
+the tests compare the two. Distances are in rapidity and azimuth, as there, except for the width,
+which is measured in eta and phi.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def _mass(p: np.ndarray) -> float:
 def _soft_drop_mass(
     momentum: np.ndarray, axis: np.ndarray, parents: np.ndarray, root: int, z_cut: float
 ) -> float:
-    """Follow the harder branch of the C/A tree until both share the pT by more than z_cut (beta = 0)."""
+    """Follow the harder branch of the C/A tree until the softer one has a share above z_cut."""
     row = root
     while parents[row, 0] >= 0:
         a, b = parents[row, 0], parents[row, 1]
@@ -66,7 +67,7 @@ def _soft_drop_mass(
 
 @kernel
 def _subjets(parents: np.ndarray, n: int, wanted: int) -> np.ndarray:
-    """Rows of the exclusive subjets: what is there before the last `wanted` - 1 of n - 1 mergers."""
+    """Rows of the exclusive subjets: what the last `wanted` - 1 mergers join."""
     if wanted == 1:
         return np.full(1, 2 * n - 2)
     rows, found, undone = np.empty(wanted, np.int64), 0, 2 * n - wanted
@@ -82,7 +83,7 @@ def _subjets(parents: np.ndarray, n: int, wanted: int) -> np.ndarray:
 def _subjettiness(
     axis: np.ndarray, parents: np.ndarray, n: int, wanted: int, radius: float
 ) -> float:
-    """tau_N with beta = 1 about the N exclusive subjets of a tree; 0 for jets of N or fewer particles."""
+    """tau_N, beta = 1, about the N exclusive subjets; 0 for jets of N or fewer particles."""
     if n <= wanted:
         return 0.0
     closest = np.full(n, 1e300)
@@ -101,7 +102,8 @@ def _subjettiness(
 def _correlators(axis: np.ndarray, n: int) -> tuple[float, float, float]:
     """The energy correlators e2, e3 and 2e3 with beta = 1, z = pT / sum pT.
 
-    e2 = sum z_i z_j d_ij, e3 = sum z_i z_j z_k d_ij d_ik d_jk; 2e3 takes the two smallest of the three distances.
+    e2 = sum z_i z_j d_ij, e3 = sum z_i z_j z_k d_ij d_ik d_jk; in 2e3 the largest of the three
+    distances is left out.
     """
     z = axis[:n, 0] / axis[:n, 0].sum()
     rapidity, phi = axis[:n, 1].copy(), axis[:n, 2].copy()
@@ -144,7 +146,7 @@ def _tree_observables(
     radius: float,
     z_cut: float,
 ) -> np.ndarray:
-    """The first 11 columns of `OBSERVABLES` for every jet, from its C/A tree and its winner-takes-all kT tree."""
+    """The first 11 columns of `OBSERVABLES`, from each jet's C/A and winner-takes-all kT trees."""
     out = np.zeros((len(offsets) - 1, 11))
     for k in range(len(offsets) - 1):
         n = offsets[k + 1] - offsets[k]
@@ -186,7 +188,7 @@ def _shapes(
 def _primary_plane(
     offsets: np.ndarray, momentum: np.ndarray, axis: np.ndarray, parents: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Splittings along the harder branch of every C/A tree: their number (J,) and columns (S, 5) `LUND_FIELDS`."""
+    """Splittings along the harder branch of each C/A tree: their numbers (J,), `LUND_FIELDS`."""
     counts, out = np.zeros(len(offsets) - 1, np.int64), np.empty((offsets[-1], 5))
     found = 0
     for k in range(len(offsets) - 1):
@@ -230,17 +232,19 @@ def substructure(jets: ak.Array, radius: float, z_cut: float = 0.1) -> ak.Array:
     """Observables of each jet, from its constituents.
 
     - `softdrop_mass`: mass after soft drop with beta = 0 on the C/A tree (arXiv:1402.2657).
-    - `tau1` ... `tau4`: N-subjettiness with beta = 1, normalised by sum pT times the radius, about the axes of the N
-      exclusive kT subjets with winner-takes-all recombination (arXiv:1011.2268, 1401.2158; FastJet's
-      `WTA_KT_Axes`); `tau21`, `tau32`, `tau43`: their ratios.
-    - `c2` (arXiv:1305.0007), `d2` (1409.6298), `n2` (1609.07483): ratios of energy correlators, beta = 1.
-    - `ptd`: sqrt(sum pT^2) / sum pT; `width`: sum pT dR / sum pT to the jet's axis (`eta`, `phi` of the jet).
+    - `tau1` ... `tau4`: N-subjettiness with beta = 1, normalised by sum pT times the radius,
+      about the axes of the N exclusive kT subjets with winner-takes-all recombination
+      (arXiv:1011.2268, 1401.2158; FastJet's `WTA_KT_Axes`); `tau21`, `tau32`, `tau43`: ratios.
+    - `c2` (arXiv:1305.0007), `d2` (1409.6298), `n2` (1609.07483): ratios of energy correlators
+      with beta = 1.
+    - `ptd`: sqrt(sum pT^2) / sum pT; `width`: sum pT dR / sum pT, dR to the jet's `eta`, `phi`.
     - `multiplicity`: number of constituents.
 
     What is undefined (0/0: too few constituents) is 0.
 
     Args:
-        jets: (J,) records with `eta`, `phi` and `constituents` (lists of records with `pt eta phi mass`).
+        jets: (J,) records with `eta`, `phi` and `constituents`, lists of records with
+            `pt eta phi mass` in any order; those of zero pT are ignored.
         radius: the jet radius R, the unit of the N-subjettiness.
         z_cut: the soft-drop threshold.
 
@@ -248,18 +252,22 @@ def substructure(jets: ak.Array, radius: float, z_cut: float = 0.1) -> ak.Array:
         (J,) records with the fields of `OBSERVABLES`; float32, `multiplicity` int32.
 
     Raises:
-        ValueError: no constituents, jets nested in events, NaN momenta, a radius that is not positive.
+        ValueError: no constituents, jets nested in events, NaN momenta, a radius or z_cut that
+            makes no sense.
     """
     if not (0 < radius < math.inf):
         message = f"radius must be the jet radius R > 0, got {radius:g}"
         raise ValueError(message)
+    if not (0 <= z_cut <= 0.5):
+        message = f"z_cut is a share of the pT between 0 and 0.5, got {z_cut:g}"
+        raise ValueError(message)
     flat, offsets = _constituents(jets)
     momenta = cartesian(flat)
-    momentum, axis, parents = histories(*momenta, offsets, 0, False)
-    _, winner_axis, winner_parents = histories(*momenta, offsets, 1, True)
+    _, winner_axis, winner_parents = histories(momenta, offsets, 1, True)
     columns = _tree_observables(
-        offsets, momentum, axis, parents, winner_axis, winner_parents, float(radius), float(z_cut)
-    )
+        offsets, *histories(momenta, offsets, 0, False), winner_axis, winner_parents,
+        float(radius), float(z_cut),
+    )  # fmt: skip
     shapes = _shapes(
         offsets, *(_column(flat, name) for name in ("pt", "eta", "phi")),
         *(_column(jets, name) for name in ("eta", "phi")),
@@ -274,19 +282,22 @@ def _column(records: ak.Array, name: str) -> np.ndarray:
 
 
 def lund(jets: ak.Array) -> ak.Array:
-    """The primary Lund plane: the splittings of the C/A tree along its harder branch (arXiv:1807.04758).
+    """The primary Lund plane: splittings along the harder branch of the C/A tree.
+
+    After arXiv:1807.04758.
 
     Args:
         jets: (J,) records with `constituents`.
 
     Returns:
-        (J,) lists, widest angles first, of `kt` [GeV], `delta`, `z` (the softer branch's share of the pT), `psi`
-        (azimuth of the softer branch about the harder one, atan2(dy, dphi)) and `mass` of the pair [GeV]; float32.
+        (J,) lists, from the last merger inwards, of `kt` [GeV], `delta`, `z` (the softer branch's
+        share of the pT), `psi` (azimuth of the softer branch about the harder one,
+        atan2(dy, dphi)) and `mass` of the pair [GeV]; float32.
 
     Raises:
         ValueError: as `substructure`.
     """
     flat, offsets = _constituents(jets)
-    counts, columns = _primary_plane(offsets, *histories(*cartesian(flat), offsets, 0, False))
+    counts, columns = _primary_plane(offsets, *histories(cartesian(flat), offsets, 0, False))
     fields = {name: columns[:, i].astype(np.float32) for i, name in enumerate(LUND_FIELDS)}
     return ak.unflatten(ak.zip(fields), counts)

@@ -13,9 +13,13 @@ from fivesigma.generation.pythia import Generation, check
 from fivesigma.geometry import detector as detector_named
 from fivesigma.progress import Progress
 from fivesigma.workflows.chain import Events, Jets
+from fivesigma.workflows.forecast import Forecast, forecast, require_space
 from fivesigma.workflows.recipes import Recipe, recipe_named
 
 __all__ = ["generate"]
+
+#: jets or events from which time and size are told beforehand
+_LONG = 20_000
 
 
 def generate(
@@ -33,9 +37,10 @@ def generate(
     workers: int = 0,
     shard_size: int = 1_000,
     dask: str | None = None,
+    dry_run: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
-) -> Dataset:
+) -> Dataset | Forecast:
     """Generate collisions, or labelled jets by a recipe.
 
     Repeating the command resumes it; a finished dataset is returned as it is.
@@ -59,11 +64,13 @@ def generate(
         workers: processes; 0: one for each core.
         shard_size: jets or events in a shard, the unit of work and of restart.
         dask: address of a Dask scheduler to use instead of local processes.
+        dry_run: only check the settings and tell time and size.
         overwrite: replace a dataset that is in the folder.
         quiet: show no progress.
 
     Returns:
-        The dataset: of kind "jets" with a recipe, of kind "events" with a process.
+        The dataset: of kind "jets" with a recipe, of kind "events" with a process. With `dry_run`
+        what it would cost.
 
     Raises:
         ValueError: settings that cannot work, or another dataset in the folder.
@@ -92,9 +99,14 @@ def generate(
         detector_named(task.detector)
     for each in processes:
         check(each)
-    return _produce(
-        out, task, shards, kind, classes, workers or os.cpu_count() or 1, dask, overwrite, quiet
-    )
+    workers = min(workers or os.cpu_count() or 1, shards)
+    if dry_run or shards * shard_size > _LONG:
+        expected = forecast(task, shards, workers)
+        if dry_run:
+            return expected
+        require_space(out, expected)
+        Progress.tell(f"generating {out}: {expected} {kind}", quiet=quiet)
+    return _produce(out, task, shards, kind, classes, workers, dask, overwrite, quiet)
 
 
 def _produce(
@@ -109,7 +121,8 @@ def _produce(
     quiet: bool,
 ) -> Dataset:
     unit = "jets" if kind == "jets" else "events"
-    with Progress(f"generating {out}", shards * task.shard_size, unit, quiet=quiet) as progress:
+    total, step = shards * task.shard_size, task.shard_size
+    with Progress(f"generating {out}", total, unit, quiet=quiet, step=step) as progress:
         return produce(
             out,
             task,
@@ -117,7 +130,7 @@ def _produce(
             kind=kind,
             settings=asdict(task),
             classes=classes,
-            workers=min(workers, shards),
+            workers=workers,
             overwrite=overwrite,
             cluster=dask,
             progress=lambda done, _, record: progress(

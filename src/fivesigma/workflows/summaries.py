@@ -13,6 +13,9 @@ _SHOWN = ("auc", "accuracy", "rejection_at_50", "rejection_at_30", "parameters")
 
 
 def _generate(dataset: Any, options: Any) -> Iterator[str]:
+    if options.dry_run:
+        yield f"{options.out}: {dataset}"
+        return
     counts = ", ".join(f"{count} {name}" for name, count in dataset.counts.items())
     yield f"{counts} in {dataset.path}"
     for name, entry in dataset.manifest["processes"].items():

@@ -29,7 +29,7 @@ def inputs_of(model: str, changes: dict[str, Any] | None = None) -> Inputs:
     """
     if model == "trees":
         return Inputs.from_dict(tree_inputs().to_dict() | (changes or {}))
-    network = find(model)
+    network: Any = find(model)
     form: dict[str, Any] = {"kind": network.kind}
     for name in ("features", "max_constituents"):
         if hasattr(network, name):
