@@ -41,6 +41,7 @@ SCALING_SHARDS = 16
 
 
 def task(seed: int, size: int = SHARD) -> Jets:
+    """What makes the shards."""
     return Jets(RECIPE, pileup=None, seed=seed, shard_size=size)
 
 
@@ -99,6 +100,7 @@ def memory_gb() -> float:
 
 
 def figure(values: list[float], unit: str, reference: str) -> dict[str, object]:
+    """Median and extremes."""
     return {
         "value": round(statistics.median(values), 4),
         "low": round(min(values), 4),
@@ -109,6 +111,7 @@ def figure(values: list[float], unit: str, reference: str) -> dict[str, object]:
 
 
 def main() -> None:
+    """Measure all three figures."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ratios = overhead(folder)

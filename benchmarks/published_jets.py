@@ -61,10 +61,12 @@ def quantities(jets: ak.Array) -> dict[str, np.ndarray]:
 
 
 def mean(values: np.ndarray) -> tuple[float, float]:
+    """Mean and its statistical error."""
     return float(values.mean()), float(values.std() / np.sqrt(len(values)))
 
 
 def main() -> None:
+    """Compare means and scores."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/top-tagging")
     jets, label = published(REAL_DATA / "jets" / "top_landscape_1000.npz")
     test = ak.concatenate(list(jets_of(Dataset.open(folder / "data"), "test")))
@@ -79,7 +81,8 @@ def main() -> None:
             verdict = "agrees" if abs(value - reference) <= bound else "DIFFERS"
             print(
                 f"{name:4s} {quantity:28s} ours {value:9.4f} +- {error:.4f}  published "
-                f"{reference:9.4f} +- {spread:.4f}  {100 * (value / reference - 1):+5.1f} %  {verdict}"
+                f"{reference:9.4f} +- {spread:.4f}  {100 * (value / reference - 1):+5.1f} %  "
+                f"{verdict}"
             )
             figures[f"{name}/{quantity.replace(' ', '_')}"] = {
                 "value": value / reference,

@@ -69,14 +69,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(verb: str, words: list[str]) -> int:
-    from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+    from argparse import RawDescriptionHelpFormatter
+
+    from jsonargparse import (
+        ArgumentError,
+        ArgumentParser,
+        DefaultHelpFormatter,
+        set_parsing_settings,
+    )
 
     from fivesigma.workflows.summaries import SUMMARIES
 
     function = getattr(import_module(VERBS[verb][0]), verb)
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    layout = type("Help", (DefaultHelpFormatter, RawDescriptionHelpFormatter), {})
     parser = ArgumentParser(
-        prog=f"fivesigma {verb}", description=_described(function), exit_on_error=False
+        prog=f"fivesigma {verb}",
+        usage=_usage(verb, function),
+        description=_described(function),
+        formatter_class=layout,
+        exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file with any of the options")
     parser.add_function_arguments(function, sub_configs=True)
@@ -96,6 +108,18 @@ def _run(verb: str, words: list[str]) -> int:
 def _described(function: Callable[..., Any]) -> str:
     """The docstring up to the list of arguments."""
     return (inspect.getdoc(function) or "").split("\nArgs:")[0]
+
+
+def _usage(verb: str, function: Callable[..., Any]) -> str:
+    """What must be given; all else is listed below it."""
+    parts = [f"fivesigma {verb}"]
+    for each in inspect.signature(function).parameters.values():
+        if each.kind is each.POSITIONAL_OR_KEYWORD:
+            name = each.name.upper()
+            parts.append(name if each.default is each.empty else f"[{name}]")
+        elif each.default is each.empty:
+            parts.append(f"--{each.name} {each.name.upper()}")
+    return " ".join([*parts, "[options]"])
 
 
 def _named(words: list[str], function: Callable[..., Any]) -> list[str]:

@@ -15,7 +15,7 @@ from fivesigma.workflows.chain import Events, Jets
 __all__ = ["Forecast", "forecast", "require_space"]
 
 #: jets or events of each class in the pilot
-_PILOT = 30
+_PILOT = 60
 
 
 @dataclass(frozen=True)
@@ -50,23 +50,29 @@ def forecast(task: Jets | Events, shards: int, workers: int) -> Forecast:
         workers: processes; more than the machine has cores do not count.
     """
     kinds = len(task.recipe.samples) if isinstance(task, Jets) else 1
-    pilot: Jets | Events
-    if isinstance(task, Jets):
-        pilot = replace(task, shard_size=_PILOT)
-    else:
-        pilot = replace(task, shard_size=_PILOT, events=_PILOT)
-    pilot(0)  # compiled code is loaded here
-    seconds = size = 0.0
-    with tempfile.TemporaryDirectory() as name:
-        for index in range(kinds):
-            begin = time.perf_counter()
-            record = write_shard(Path(name), index, pilot(index))
-            seconds += time.perf_counter() - begin
-            size += sum(record["bytes"].values())
-    scale = shards * task.shard_size / (kinds * _PILOT)
-    active = max(1, min(workers, os.cpu_count() or 1))
+    _cost(task, 0, 1)  # compiled code is loaded here
+    few = [_cost(task, index, 1) for index in range(kinds)]
+    more = [_cost(task, index, 1 + _PILOT) for index in range(kinds)]
+    start = sum(seconds for seconds, _ in few) / kinds
+    each, size = (
+        sum(b[k] - a[k] for a, b in zip(few, more, strict=True)) / (kinds * _PILOT) for k in (0, 1)
+    )
     units = shards * task.shard_size
-    return Forecast(seconds * scale / active, round(size * scale), units, workers)
+    active = max(1, min(workers, os.cpu_count() or 1))
+    return Forecast((shards * start + units * each) / active, round(units * size), units, workers)
+
+
+def _cost(task: Jets | Events, index: int, units: int) -> tuple[float, float]:
+    """Seconds and bytes of a shard of so many jets or events."""
+    small: Jets | Events
+    if isinstance(task, Jets):
+        small = replace(task, shard_size=units)
+    else:
+        small = replace(task, shard_size=units, events=(index + 1) * units)
+    with tempfile.TemporaryDirectory() as name:
+        begin = time.perf_counter()
+        record = write_shard(Path(name), index, small(index))
+        return time.perf_counter() - begin, float(sum(record["bytes"].values()))
 
 
 def require_space(folder: Path, expected: Forecast) -> None:

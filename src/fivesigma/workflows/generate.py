@@ -11,6 +11,7 @@ from fivesigma.datasets import Dataset, produce
 from fivesigma.generation.pileup import PileUp
 from fivesigma.generation.pythia import Generation, check
 from fivesigma.geometry import detector as detector_named
+from fivesigma.manifests import SETTINGS
 from fivesigma.progress import Progress
 from fivesigma.workflows.chain import Events, Jets
 from fivesigma.workflows.forecast import Forecast, forecast, require_space
@@ -100,7 +101,8 @@ def generate(
     for each in processes:
         check(each)
     workers = min(workers or os.cpu_count() or 1, shards)
-    if dry_run or shards * shard_size > _LONG:
+    begun = (out / SETTINGS).exists() and not overwrite
+    if dry_run or (shards * shard_size > _LONG and not begun):
         expected = forecast(task, shards, workers)
         if dry_run:
             return expected

@@ -21,6 +21,7 @@ from fivesigma.workflows.scoring import Scored, load_runs, performance, score_ru
 __all__ = ["report"]
 
 _OBSERVABLES = ("pt", "eta", "mass", "softdrop_mass", "tau32", "tau21", "multiplicity", "width")
+_ALGORITHMS = {"antikt": "anti-kT", "ca": "Cambridge/Aachen", "kt": "kT"}
 #: jets for images and pictures of single jets: those of the first shards
 _PICTURED_SHARDS = 4
 
@@ -120,7 +121,7 @@ def _facts(dataset: Dataset) -> dict[str, str]:
         facts["Detector"] = recipe.get("detector") or "none: stable particles"
     if jets:
         facts["Jets"] = (
-            f"{jets['algorithm']}, R = {jets['radius']:g}, pT {jets['pt_min']:g}-"
+            f"{_ALGORITHMS[jets['algorithm']]}, R = {jets['radius']:g}, pT {jets['pt_min']:g}-"
             f"{jets['pt_max']:g} GeV, |eta| < {jets['eta_max']:g}"
         )
     pileup = dataset.manifest["settings"].get("pileup")
