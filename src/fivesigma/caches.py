@@ -11,7 +11,7 @@ import awkward as ak
 import numpy as np
 
 from fivesigma.events import validate
-from fivesigma.features import FEATURES, OBSERVABLES, Feature, derive, derive_centred
+from fivesigma.features import FEATURES, OBSERVABLES, Feature, derive, derive_centred, orient
 from fivesigma.images import CHANNELS, image_entries
 from fivesigma.inputs import Inputs, require_known
 
@@ -132,7 +132,7 @@ def build_cache(jets: ak.Array, inputs: Inputs) -> Cache:
     if inputs.kind == "observables":
         inputs, values = _observables(jets, inputs)
     else:
-        c, j, offsets = _flat(jets, inputs.max_constituents)
+        c, j, offsets = _flat(jets, inputs)
         if inputs.kind == "image":
             pixel, values, offsets = _pixels(inputs, c, offsets)
         else:
@@ -162,14 +162,36 @@ def _pixels(
         raise ValueError(message)
     charge = getattr(c, "charge", np.zeros_like(c.pt))
     pixel, values, offsets = image_entries(
-        c.pt, c.deta, c.dphi, charge, offsets, inputs.pixels, inputs.half_width
+        c.pt, c.eta_oriented, c.phi_oriented, charge, offsets, inputs.pixels, inputs.half_width
     )
     columns = [list(CHANNELS).index(name) for name in inputs.channels]
     return pixel, np.ascontiguousarray(values[:, columns]), offsets
 
 
-def _flat(jets: ak.Array, most: int) -> tuple[SimpleNamespace, SimpleNamespace, np.ndarray]:
+def _flat(jets: ak.Array, inputs: Inputs) -> tuple[SimpleNamespace, SimpleNamespace, np.ndarray]:
     """Flat leading constituents, their jets' values, and (N + 1,) offsets."""
+    columns, counts = _leading(jets, inputs.max_constituents)
+    c, row = SimpleNamespace(**columns), np.repeat(np.arange(len(counts)), counts)
+    names = ("pt", "eta", "phi", "mass")
+    j = SimpleNamespace(**{name: _column(jets, name, np.float32)[row] for name in names})
+    offsets = _offsets(counts)
+    full = counts > 0  # reduceat has no empty sums
+
+    def total(values: np.ndarray) -> np.ndarray:
+        if not len(values):
+            return values
+        sums = np.add.reduceat(values, offsets[:-1][full], dtype=np.float64)
+        return np.repeat(sums.astype(np.float32), counts[full])
+
+    derive(np, c, j)
+    derive_centred(c, j, total)
+    if inputs.kind == "image" or {"deta_rot", "dphi_rot"} & set(inputs.features):
+        orient(np, c, total)
+    return c, j, offsets
+
+
+def _leading(jets: ak.Array, most: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Flat columns of each jet's `most` leading constituents by falling pT, and (N,) counts."""
     if "constituents" not in jets.fields:
         message = f"these jets have no constituents, only {', '.join(jets.fields)}"
         raise ValueError(message)
@@ -177,33 +199,14 @@ def _flat(jets: ak.Array, most: int) -> tuple[SimpleNamespace, SimpleNamespace, 
     counts = ak.to_numpy(ak.num(constituents, axis=1)).astype(np.int64)
     flat = ak.flatten(constituents, axis=1)
     columns = {name: _column(flat, name, np.float32) for name in flat.fields}
-    keep = _leading(columns["pt"], counts, most)
-    if keep is not None:
-        columns = {name: values[keep] for name, values in columns.items()}
-        counts = np.minimum(counts, most)
-    c, row = SimpleNamespace(**columns), np.repeat(np.arange(len(counts)), counts)
-    names = ("pt", "eta", "phi", "mass")
-    j = SimpleNamespace(**{name: _column(jets, name, np.float32)[row] for name in names})
-
-    def total(values: np.ndarray) -> np.ndarray:
-        return np.bincount(row, values, len(counts)).astype(np.float32)[row]
-
-    derive(np, c, j)
-    derive_centred(c, j, total)
-    return c, j, _offsets(counts)
-
-
-def _leading(pt: np.ndarray, counts: np.ndarray, most: int) -> np.ndarray | None:
-    """Indices of each jet's `most` leading constituents, by falling pT; None if that is all."""
-    begin = np.cumsum(counts) - counts
-    rises = pt[1:] > pt[:-1]
-    inner = begin[(begin > 0) & (begin < len(pt))]
-    rises[inner - 1] = False  # from one jet to the next it may rise
-    if not rises.any() and counts.max(initial=0) <= most:
-        return None
-    row = np.repeat(np.arange(len(counts)), counts)
-    order = np.lexsort((-pt, row)) if rises.any() else np.arange(len(pt))
-    return order[np.arange(len(pt)) - begin[row] < most]
+    pt, row = columns["pt"], np.repeat(np.arange(len(counts)), counts)
+    falling = bool(np.all((pt[1:] <= pt[:-1]) | (row[1:] != row[:-1])))
+    if falling and counts.max(initial=0) <= most:
+        return columns, counts
+    order = np.arange(len(pt)) if falling else np.lexsort((-pt, row))
+    rank = np.arange(len(pt)) - (np.cumsum(counts) - counts)[row]
+    keep = order[rank < most]
+    return {name: values[keep] for name, values in columns.items()}, np.minimum(counts, most)
 
 
 def _standardised(

@@ -23,6 +23,7 @@ __all__ = [
     "Feature",
     "derive",
     "derive_centred",
+    "orient",
     "wrap",
 ]
 
@@ -76,6 +77,31 @@ def derive_centred(c: Any, j: Any, total: Callable[[Any], Any]) -> None:
     c.phi_centred = phi - total(c.pt * phi) / j.sum_pt
 
 
+def orient(xp: Any, c: Any, total: Callable[[Any], Any]) -> None:
+    """Add the coordinates in each jet's own frame, `eta_oriented` and `phi_oriented`, to `c`.
+
+    Turned about the centroid so that the principal axis of the pT-weighted covariance lies along
+    the first coordinate, then mirrored so that of the four quadrants the one with most pT has
+    both coordinates positive (the frame of jet images, arXiv:1902.09914).
+
+    Args:
+        xp: the array library.
+        c: namespace after `derive_centred`, changed in place.
+        total: sums an array over the constituents of each jet and broadcasts the sum back to them.
+    """
+    pt, x, y = c.pt, c.eta_centred, c.phi_centred
+    angle = 0.5 * xp.arctan2(2 * total(pt * x * y), total(pt * (x**2 - y**2)))
+    cos, sin = xp.cos(angle), xp.sin(angle)
+    x, y = cos * x + sin * y, cos * y - sin * x
+    right, upper = x > 0, y > 0
+    upper_right, lower_right = total(pt * (right & upper)), total(pt * (right & ~upper))
+    upper_left, lower_left = total(pt * (~right & upper)), total(pt * (~right & ~upper))
+    most_right = xp.maximum(upper_right, lower_right) >= xp.maximum(upper_left, lower_left)
+    most_upper = xp.maximum(upper_right, upper_left) >= xp.maximum(lower_right, lower_left)
+    c.eta_oriented = xp.where(most_right, x, -x)
+    c.phi_oriented = xp.where(most_upper, y, -y)
+
+
 def _is(*numbers: int) -> Formula:
     """1 where |PDG number| is one of these, else 0."""
 
@@ -113,6 +139,8 @@ FEATURES: dict[str, Feature] = {
     "z": Feature(lambda xp, c, j: c.pt / j.sum_pt, "share of the constituents' summed pT"),
     "deta_c": Feature(lambda xp, c, j: c.eta_centred, "eta from the pT-weighted centroid"),
     "dphi_c": Feature(lambda xp, c, j: c.phi_centred, "phi from the pT-weighted centroid [rad]"),
+    "deta_rot": Feature(lambda xp, c, j: c.eta_oriented, "first coordinate, see `orient`", 0, 4),
+    "dphi_rot": Feature(lambda xp, c, j: c.phi_oriented, "second coordinate, likewise", 0, 4),
     "px_rel": Feature(lambda xp, c, j: c.pt * xp.cos(c.phi) / j.pt, "px / pT(jet)", None, None),
     "py_rel": Feature(lambda xp, c, j: c.pt * xp.sin(c.phi) / j.pt, "py / pT(jet)", None, None),
     "pz_rel": Feature(lambda xp, c, j: c.pt * xp.sinh(c.eta) / j.pt, "pz / pT(jet)", None, None),
@@ -137,7 +165,12 @@ FEATURE_SETS: dict[str, tuple[str, ...]] = {
         *("is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon"),
         *("tanh_d0", "d0_error", "tanh_dz", "dz_error", "deta", "dphi"),
     ),
+    "kin-rot": (
+        *("log_pt", "log_energy", "log_pt_rel", "log_energy_rel", "dr"),
+        *("deta_rot", "dphi_rot"),
+    ),
     "energy-flow": ("z", "deta_c", "dphi_c"),
+    "energy-flow-rot": ("z", "deta_rot", "dphi_rot"),
     # nine that a trigger has at hand: kinematics, share of the jet, charge, displacement
     "trigger": (
         *("log_pt", "log_energy", "log_pt_rel", "z", "deta", "dphi", "dr"),

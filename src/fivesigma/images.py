@@ -1,9 +1,7 @@
-"""Jet images: constituents brought to a common frame, then histogrammed (arXiv:1902.09914).
+"""Jet images: histograms of constituents in the jet's own frame (arXiv:1902.09914).
 
-The constituents, not the pixels, are moved: centred on the pT-weighted centroid, turned so that
-the principal axis of the pT-weighted covariance lies along the first coordinate, mirrored so that
-the quadrant with most pT is the upper right one. Images are kept sparse, one entry per pixel hit,
-and made dense batch by batch.
+The constituents, not the pixels, are centred, turned and mirrored before: `features.orient`.
+Images are kept sparse, one entry per pixel hit, and made dense batch by batch.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
-__all__ = ["CHANNELS", "densify", "image_entries", "oriented"]
+__all__ = ["CHANNELS", "densify", "image_entries"]
 
 #: channels of an image -> meaning; `image_entries` gives them in this order
 CHANNELS: dict[str, str] = {
@@ -24,37 +22,10 @@ CHANNELS: dict[str, str] = {
 
 
 @njit(cache=True, nogil=True)
-def oriented(pt: np.ndarray, eta: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The constituents of one jet in the jet's own frame.
-
-    Args:
-        pt: (n,) transverse momenta [GeV].
-        eta: (n,) pseudorapidities.
-        phi: (n,) azimuths [rad], without a jump inside the jet.
-
-    Returns:
-        (n,) and (n,) coordinates: centred, principal axis along the first, most pT where both are
-        positive.
-    """
-    total = pt.sum()
-    x = eta - (pt * eta).sum() / total
-    y = phi - (pt * phi).sum() / total
-    xx, yy, xy = (pt * x * x).sum(), (pt * y * y).sum(), (pt * x * y).sum()
-    alpha = 0.5 * math.atan2(2 * xy, xx - yy)
-    cos, sin = math.cos(alpha), math.sin(alpha)
-    x, y = cos * x + sin * y, cos * y - sin * x
-    quadrants = np.zeros((2, 2))
-    for i in range(len(pt)):
-        quadrants[int(x[i] > 0), int(y[i] > 0)] += pt[i]
-    best = quadrants.argmax()
-    return (x if best >= 2 else -x), (y if best % 2 == 1 else -y)
-
-
-@njit(cache=True, nogil=True)
 def image_entries(
     pt: np.ndarray,
-    eta: np.ndarray,
-    phi: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
     charge: np.ndarray,
     offsets: np.ndarray,
     pixels: int,
@@ -64,8 +35,8 @@ def image_entries(
 
     Args:
         pt: (T,) transverse momenta of all jets' constituents [GeV].
-        eta: (T,) pseudorapidities, best taken from the jet axis.
-        phi: (T,) azimuths [rad] from the jet axis.
+        x: (T,) first coordinates, see `features.orient`.
+        y: (T,) second coordinates.
         charge: (T,) charges [e].
         offsets: (N + 1,) where each jet begins.
         pixels: pixels along each side.
@@ -83,9 +54,8 @@ def image_entries(
     filled = 0
     for jet in range(len(offsets) - 1):
         first, a, b = filled, offsets[jet], offsets[jet + 1]
-        x, y = oriented(pt[a:b], eta[a:b], phi[a:b])
         total = 0.0
-        for i in range(b - a):
+        for i in range(a, b):
             column = math.floor((x[i] + half_width) * scale)
             row = math.floor((y[i] + half_width) * scale)
             if not (0 <= column < pixels and 0 <= row < pixels):
@@ -96,10 +66,10 @@ def image_entries(
                 pixel[filled] = cell
                 filled += 1
             entry = entry_of[cell]
-            values[entry, 0] += pt[a + i]
-            values[entry, 1] += pt[a + i] * (charge[a + i] != 0)
+            values[entry, 0] += pt[i]
+            values[entry, 1] += pt[i] * (charge[i] != 0)
             values[entry, 2] += 1
-            total += pt[a + i]
+            total += pt[i]
         if total > 0:
             values[first:filled, :2] /= total
         bounds[jet + 1] = filled

@@ -42,6 +42,8 @@ def sprays(rng, n_events, n_sprays=3, size=25, spread=0.25, n_soft=60):
 
 def four_momenta(particles):
     """px, py, pz, E of flat records."""
-    pt, eta, phi, mass = (np.asarray(particles[k], np.float64) for k in ("pt", "eta", "phi", "mass"))
+    pt, eta, phi, mass = (
+        np.asarray(particles[k], np.float64) for k in ("pt", "eta", "phi", "mass")
+    )
     px, py, pz = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
     return px, py, pz, np.sqrt(px**2 + py**2 + pz**2 + mass**2)

@@ -73,7 +73,7 @@ def test_every_particle_is_in_one_jet_when_nothing_is_cut(events):
 def test_all_fields_of_the_particles_come_along(events):
     jets = cluster(events, JetOptions(pt_min=20.0))
     assert jets.constituents.fields == events.fields
-    flat = ak.flatten(jets.constituents, axis=None)
+    flat = ak.flatten(ak.flatten(jets.constituents))
     back = ak.flatten(events)[flat.tag]
     for name in events.fields:
         assert ak.all(flat[name] == back[name])

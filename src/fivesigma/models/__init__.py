@@ -89,7 +89,8 @@ def build(
     Example:
         >>> network = build("pfn", 2, Inputs(), {"phi": [64, 64]})
     """
-    network, options = find(name), dict(options or {})
+    network: Any = find(name)
+    options = dict(options or {})
     choices = options_of(name)
     unknown = [key for key in options if key not in choices]
     if unknown:

@@ -1,4 +1,4 @@
-"""What the networks are made of: dense stacks and sums over constituents that padding cannot touch."""
+"""What the networks are made of: dense stacks, and sums that padding cannot touch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-__all__ = ["NetworkInputs", "dense", "masked_max", "masked_sum"]
+__all__ = ["NetworkInputs", "dense", "he_uniform", "masked_max", "masked_sum"]
 
 
 class NetworkInputs(Protocol):
@@ -31,20 +31,30 @@ class NetworkInputs(Protocol):
         """Pixels along each side of an image."""
 
 
-def dense(widths: Sequence[int], *, last: bool = False, dropout: float = 0.0) -> nn.Sequential:
-    """Linear layers with ReLU between them, initialised as He et al. (arXiv:1502.01852).
+def he_uniform(layer: nn.Linear | nn.Conv2d, gain: float = 1.0) -> nn.Module:
+    """The layer with weights drawn after He et al. (arXiv:1502.01852), times gain, and no bias."""
+    nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+    with torch.no_grad():
+        layer.weight *= gain
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def dense(
+    widths: Sequence[int], *, last: bool = False, dropout: float = 0.0, gain: float = 1.0
+) -> nn.Sequential:
+    """Linear layers with ReLU between them.
 
     Args:
         widths: of the input and of every layer's output.
         last: also put a ReLU behind the last layer.
         dropout: probability with which each hidden value is dropped in training.
+        gain: factor on the first layer's initial weights, for inputs that are not of order one.
     """
     layers: list[nn.Module] = []
     for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
-        linear = nn.Linear(before, after)
-        nn.init.kaiming_uniform_(linear.weight, nonlinearity="relu")
-        nn.init.zeros_(linear.bias)
-        layers.append(linear)
+        layers.append(he_uniform(nn.Linear(before, after), 1.0 if i else gain))
         if last or i < len(widths) - 2:
             layers.append(nn.ReLU())
             if dropout:
@@ -58,5 +68,5 @@ def masked_sum(h: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
 
 
 def masked_max(h: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """The largest of (B, N, L) over the constituents: (B, L); needs h >= 0, gives 0 for no constituents."""
+    """The largest of (B, N, L), all >= 0, over the constituents: (B, L); 0 where there is none."""
     return h.amax(1) if mask is None else torch.where(mask[..., None], h, 0.0).amax(1)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from fivesigma.models.blocks import NetworkInputs, dense
+from fivesigma.models.blocks import NetworkInputs, dense, he_uniform
 
 __all__ = ["CNN", "LAYOUTS", "Layout"]
 
@@ -26,9 +26,9 @@ class Layout(NamedTuple):
 
 #: named networks
 LAYOUTS: dict[str, Layout] = {
-    # 128 934 parameters; ours: pools early, which makes it several times faster than the others
+    # 127 282 parameters; ours: pools early, so that twice the kernels cost less than "deeptop"
     "compact": Layout((16, 16, 32, 32), 3, None, (0, 1, 3), (128, 64), 1000.0),
-    # 65 722 parameters; arXiv:1701.08784, eight kernels in each of four layers
+    # 62 946 parameters; arXiv:1701.08784, eight kernels in each of four layers
     "deeptop": Layout((8, 8, 8, 8), 4, None, (1, 3), (64, 64, 64), 0.0),
     # 609 666 parameters; arXiv:1803.00107, the CNN of the comparison arXiv:1902.09914
     "qcd-or-what": Layout((128, 64, 64, 64), 4, 1, (1, 3), (64, 256, 256), 0.0),
@@ -80,18 +80,19 @@ class CNN(nn.Module):
         if layout not in LAYOUTS:
             message = f"unknown layout {layout!r}; choose from {', '.join(LAYOUTS)}"
             raise ValueError(message)
-        given = {
-            "filters": filters,
-            "kernel": kernel,
-            "padding": padding,
-            "pool_after": pool_after,
-            "widths": widths,
-            "contrast": contrast,
-        }
-        chosen = LAYOUTS[layout]._replace(**{k: v for k, v in given.items() if v is not None})
+        named = LAYOUTS[layout]
+        chosen = Layout(
+            filters=tuple(filters or named.filters),
+            kernel=kernel or named.kernel,
+            padding=named.padding if padding is None else padding,
+            pool_after=named.pool_after if pool_after is None else tuple(pool_after),
+            widths=named.widths if widths is None else tuple(widths),
+            contrast=named.contrast if contrast is None else contrast,
+        )
         self.contrast = chosen.contrast
         # counts are of order one already
         gain = [1.0 if name == "count" else chosen.contrast for name in inputs.channels]
+        self.gain: torch.Tensor
         self.register_buffer("gain", torch.tensor(gain).view(-1, 1, 1), persistent=False)
         self.convolutions = _convolutions(len(inputs.channels), chosen)
         image = torch.zeros(1, len(inputs.channels), inputs.pixels, inputs.pixels)
@@ -109,17 +110,14 @@ class CNN(nn.Module):
 
 def _convolutions(channels: int, layout: Layout) -> nn.Sequential:
     layers: list[nn.Module] = []
-    before, kernel = channels, layout.kernel
+    before, kernel, padding = channels, layout.kernel, layout.padding
+    lopsided = padding is None and kernel % 2 == 0
+    if padding is None:
+        padding = 0 if lopsided else kernel // 2
     for i, after in enumerate(layout.filters):
-        if layout.padding is None and kernel % 2 == 0:
+        if lopsided:
             layers.append(nn.ZeroPad2d((kernel // 2 - 1, kernel // 2) * 2))
-        even = 0 if kernel % 2 == 0 else kernel // 2
-        convolution = nn.Conv2d(
-            before, after, kernel, padding=even if layout.padding is None else layout.padding
-        )
-        nn.init.kaiming_uniform_(convolution.weight, nonlinearity="relu")
-        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-        layers.append(convolution)
+        layers.append(he_uniform(nn.Conv2d(before, after, kernel, padding=padding)))
         if i in layout.pool_after:
             layers.append(nn.MaxPool2d(2))  # before ReLU: the same result from fewer values
         layers.append(nn.ReLU())

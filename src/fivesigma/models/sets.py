@@ -1,4 +1,4 @@
-"""Networks of jets as sets: F(sum over constituents of Phi(constituent)), or the maximum in the sum's place."""
+"""Networks of jets as sets: F(sum of Phi(constituent)), or the maximum in the sum's place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class PFN(nn.Module):
 
     $$\text{logits} = F\Big(\sum_i \Phi(p_i)\Big)$$
 
-    The network of the top-tagging comparison arXiv:1902.09914 (82k parameters) is
+    By default on kinematic features in the jet's own frame, which need far fewer jets to learn
+    from. The network of the top-tagging comparison arXiv:1902.09914 (82k parameters) is
     `phi=(100, 100, 256)` on the features `z deta_c dphi_c`: 82 458 parameters.
 
     Args:
@@ -29,7 +30,10 @@ class PFN(nn.Module):
     """
 
     kind = "constituents"
-    features = ("log_pt", "log_energy", "log_pt_rel", "log_energy_rel", "dr", "deta", "dphi")
+    features = (
+        *("log_pt", "log_energy", "log_pt_rel", "log_energy_rel", "dr"),
+        *("deta_rot", "dphi_rot"),
+    )
     max_constituents = 128
 
     def __init__(
@@ -43,7 +47,8 @@ class PFN(nn.Module):
     ) -> None:
         super().__init__()
         self.phi = dense((len(inputs.features), *phi), last=True)
-        self.f = dense((phi[-1], *f, n_classes), dropout=dropout)
+        # a sum over some 50 constituents is no longer of order one
+        self.f = dense((phi[-1], *f, n_classes), dropout=dropout, gain=0.1)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Constituents (B, N, F) and their mask (B, N) to logits (B, n_classes)."""
@@ -69,9 +74,9 @@ class EFN(nn.Module):
     """
 
     kind = "constituents"
-    features = ("z", "deta_c", "dphi_c")
+    features = ("z", "deta_rot", "dphi_rot")
     max_constituents = 200
-    angular = ("deta_c", "dphi_c", "deta", "dphi", "dr")
+    angular = ("deta_rot", "dphi_rot", "deta_c", "dphi_c", "deta", "dphi", "dr")
 
     def __init__(
         self,

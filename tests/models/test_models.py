@@ -1,0 +1,230 @@
+"""One contract for all networks, then what each of them claims for itself."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+from helpers import properties
+from torch import nn
+
+from fivesigma.features import FEATURE_SETS
+from fivesigma.inputs import Inputs
+from fivesigma.models import MODELS, build, options_of
+
+
+def usual_inputs(name: str) -> Inputs:
+    network = MODELS[name]
+    features = network.features or FEATURE_SETS["kin"]
+    return Inputs(kind=network.kind, features=features, max_constituents=network.max_constituents)
+
+
+def make(name: str, n_classes: int = 3, **options) -> nn.Module:
+    torch.manual_seed(1)
+    return build(name, n_classes, usual_inputs(name), options)
+
+
+def example(name: str) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Six jets, as the network takes them; of sets, one has no constituents."""
+    generator = torch.Generator().manual_seed(2)
+    if MODELS[name].kind == "image":
+        x = torch.rand(6, 1, 40, 40, generator=generator)
+        x *= torch.rand(6, 1, 40, 40, generator=generator) < 0.03
+        return x / x.sum((1, 2, 3), keepdim=True), None
+    counts = torch.tensor([17, 5, 1, 0, 11, 17])
+    mask = torch.arange(17) < counts[:, None]
+    x = torch.randn(6, 17, len(MODELS[name].features), generator=generator) * mask[..., None]
+    if MODELS[name].features[0] == "z":
+        x[..., 0] = x[..., 0].abs() / x[..., 0].abs().sum(1, keepdim=True).clamp(min=1e-9)
+    return x, mask
+
+
+SETS = [name for name, network in MODELS.items() if network.kind == "constituents"]
+
+
+@pytest.fixture(params=MODELS)
+def name(request) -> str:
+    return request.param
+
+
+def test_logits(name):
+    x, mask = example(name)
+    out = properties.logits(make(name, 4), x, mask)
+    assert out.shape == (6, 4) and torch.isfinite(out).all()
+
+
+def test_score_depends_on_the_jet_alone(name):
+    properties.assert_alone_as_together(make(name), *example(name))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_padding_is_ignored(name):
+    properties.assert_padding_ignored(make(name), *example(name))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_order_of_constituents_is_ignored(name):
+    properties.assert_permutation_invariant(make(name), *example(name))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_without_mask_all_constituents_count(name):
+    x, _ = example(name)
+    full = torch.ones(x.shape[:2], dtype=torch.bool)
+    network = make(name)
+    properties.assert_close(properties.logits(network, x), properties.logits(network, x, full))
+
+
+def test_gradients_reach_every_parameter(name):
+    properties.assert_gradients_reach_all(make(name), *example(name))
+
+
+def test_single_precision_is_enough(name):
+    properties.assert_precision_agrees(make(name), *example(name))
+
+
+def test_saved_and_loaded(name, tmp_path):
+    torch.manual_seed(9)
+    fresh = build(name, 3, usual_inputs(name))
+    path = tmp_path / "weights.safetensors"
+    properties.assert_same_after_saving(make(name), fresh, *example(name), path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_onnx(name, tmp_path):
+    properties.assert_onnx_equal(make(name), *example(name), tmp_path / "network.onnx")
+
+
+def test_learns(name):
+    """Fifty steps on a handful of jets bring the loss down to nearly nothing."""
+    x, mask = example(name)
+    keep = [0, 1, 2, 4]
+    x, mask, y = x[keep], None if mask is None else mask[keep], torch.tensor([0, 1, 2, 1])
+    network = make(name).train()
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    for _ in range(80):
+        loss = nn.functional.cross_entropy(network(x, mask), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.2
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_published_numbers_of_parameters():
+    image, flow = Inputs(kind="image"), Inputs(features=("z", "deta_c", "dphi_c"))
+    published = {"phi": [100, 100, 256]}
+    assert count(build("cnn", 2, image, {"layout": "qcd-or-what"})) == 609_666
+    assert count(build("pfn", 2, flow, published)) == 82_458
+    assert count(build("efn", 2, flow, published)) == 82_358
+    three = Inputs(features=("log_pt", "deta", "dphi"))
+    assert count(build("deepsets-max", 5, three)) == 3461
+    assert count(build("deepsets-max", 5, usual_inputs("deepsets-max"))) == 3653
+
+
+def test_numbers_of_parameters_of_our_own():
+    image = Inputs(kind="image")
+    assert count(build("cnn", 2, image)) == 127_282
+    assert count(build("cnn", 2, image, {"layout": "deeptop"})) == 62_946
+    assert count(build("pfn", 2, usual_inputs("pfn"))) == 57_130
+    assert count(build("efn", 2, usual_inputs("efn"))) == 56_630
+
+
+def split(x: torch.Tensor, i: int, share: float) -> torch.Tensor:
+    """Constituent i in two of the same direction."""
+    first, second = x[:, i : i + 1].clone(), x[:, i : i + 1].clone()
+    first[..., 0] *= share
+    second[..., 0] *= 1 - share
+    return torch.cat([x[:, :i], first, second, x[:, i + 1 :]], 1)
+
+
+def with_soft(x: torch.Tensor, z: float) -> torch.Tensor:
+    """One more constituent, anywhere."""
+    soft = torch.tensor([z, 0.7, -0.4]).expand(len(x), 1, 3)
+    return torch.cat([x, soft], 1)
+
+
+def test_efn_is_safe_under_soft_and_collinear_emissions():
+    x, network = example("efn")[0][:2], make("efn")
+    before = properties.logits(network, x)
+    properties.assert_close(properties.logits(network, split(x, 3, 0.3)), before)
+    far = (properties.logits(network, with_soft(x, 1e-2)) - before).abs().max()
+    near = (properties.logits(network, with_soft(x, 1e-4)) - before).abs().max()
+    assert near < 0.02 * far  # goes to zero like the emission's energy
+
+
+def test_pfn_is_not_safe():
+    """So that the test of the EFN is known to be able to fail."""
+    inputs = Inputs(features=("z", "deta_c", "dphi_c"))
+    torch.manual_seed(1)
+    network, x = build("pfn", 3, inputs), example("efn")[0][:2]
+    change = properties.logits(network, split(x, 3, 0.3)) - properties.logits(network, x)
+    assert change.abs().max() > 1e-3
+
+
+def test_cnn_sees_all_channels_at_order_one():
+    inputs = Inputs(kind="image", channels=("pt", "charged_pt", "count"))
+    network = build("cnn", 2, inputs)
+    assert network.gain.flatten().tolist() == [1000, 1000, 1]
+    assert properties.logits(network, torch.rand(2, 3, 40, 40)).shape == (2, 2)
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 4, 5])
+def test_convolutions_keep_the_size_of_an_image(kernel):
+    network = build(
+        "cnn", 2, Inputs(kind="image", pixels=16), {"kernel": kernel, "pool_after": []}
+    )
+    assert network.convolutions(torch.zeros(1, 1, 16, 16)).shape[2:] == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "n_classes", "text"),
+    [
+        ("cnnn", {}, 2, "unknown model 'cnnn'; choose from cnn, pfn, efn, deepsets-max"),
+        ("pfn", {"width": 3}, 2, "unknown option 'width' .* choose from phi, f, dropout"),
+        ("cnn", {}, 2, "needs inputs of kind 'image', not 'constituents'"),
+        ("pfn", {}, 1, "got 1 classes"),
+        ("pfn", {"phi": "wide"}, 2, "make no 'pfn'"),
+        ("efn", {}, 2, "an EFN needs the features z"),
+        ("nowhere:Net", {}, 2, "cannot find the model 'nowhere:Net'"),
+        ("math:pi", {}, 2, "must be a class derived from torch.nn.Module"),
+    ],
+)
+def test_mistakes(name, options, n_classes, text):
+    with pytest.raises(ValueError, match=text):
+        build(name, n_classes, Inputs(), options)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"layout": "deep"}, "unknown layout 'deep'; choose from compact, deeptop, qcd-or-what"),
+        ({"pool_after": [0, 1, 2, 3], "filters": [4] * 4}, "make no 'cnn'"),
+    ],
+)
+def test_mistakes_with_images(options, text):
+    with pytest.raises(ValueError, match=text):
+        build("cnn", 2, Inputs(kind="image", pixels=8), options)
+
+
+def test_network_of_ones_own(tmp_path, monkeypatch):
+    (tmp_path / "my_networks.py").write_text(
+        "from torch import nn\n"
+        "class MyNet(nn.Module):\n"
+        "    kind = 'constituents'\n"
+        "    def __init__(self, n_classes, inputs, *, width=4):\n"
+        "        super().__init__()\n"
+        "        self.a = nn.Linear(len(inputs.features), width)\n"
+        "        self.b = nn.Linear(width, n_classes)\n"
+        "    def forward(self, x, mask=None):\n"
+        "        return self.b(self.a(x).sum(1))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    network = build("my_networks:MyNet", 2, Inputs(), {"width": 5})
+    assert network(torch.zeros(3, 4, 7)).shape == (3, 2)
+    assert options_of("my_networks:MyNet") == {"width": 4}
+    sys.modules.pop("my_networks")
