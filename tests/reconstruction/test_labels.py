@@ -49,6 +49,11 @@ def test_a_quark_outside_makes_it_no_top_jet_but_the_w_is_still_there():
     assert names_of(jet(AXIS), record(*top_decay(spread=0.9))) == ["w"]
 
 
+def test_a_photon_that_the_w_radiates_does_not_spoil_it():
+    photon = (22, 51, 2, 0.3, 2.0, 1.0)  # child of an early copy of the W, far from the jet
+    assert names_of(jet(AXIS), record(*top_decay(), photon)) == ["top"]
+
+
 def test_a_leptonic_top_is_no_hadronic_one():
     assert names_of(jet(AXIS), record(*top_decay(quark=12)))[0] not in ("top", "w")
 

@@ -69,6 +69,7 @@ def _resonances(
     eta: np.ndarray,
     phi: np.ndarray,
     pdg_id: np.ndarray,
+    status: np.ndarray,
     mother: np.ndarray,
     first: int,
     last: int,
@@ -83,7 +84,8 @@ def _resonances(
     for i in range(first, last):
         number = abs(pdg_id[i])
         above = mother[i]
-        if above < 0 or _is_resonance(number):
+        # daughters of the decay itself have statuses 21-29; photons that a W radiates have not
+        if above < 0 or _is_resonance(number) or not 21 <= abs(status[i]) <= 29:
             continue
         if not _is_resonance(abs(pdg_id[first + above])):
             continue
@@ -160,7 +162,7 @@ def _flags(
         first, last = at[event], at[event + 1]
         for j in range(jet_at[event], jet_at[event + 1]):
             out[j] = _resonances(
-                eta, phi, pdg_id, mother, first, last, jet_eta[j], jet_phi[j], radii[0]
+                eta, phi, pdg_id, status, mother, first, last, jet_eta[j], jet_phi[j], radii[0]
             ) | _flavour(
                 pt, eta, phi, pdg_id, status, first, last, (jet_eta[j], jet_phi[j]), radii,
                 hadron_pt,
