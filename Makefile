@@ -1,14 +1,13 @@
 BIN := .venv/bin
 PYTHON ?= python3
-export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test benchmarks notebooks clean
+.PHONY: demo test benchmarks clean
 
 demo: $(BIN)/.ready  ## collisions, jets, taggers, report: runs/demo/report.html
 	$(BIN)/fivesigma demo
 
 test: $(BIN)/.ready  ## the whole suite, on the CPU
-	$(BIN)/pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 benchmarks: $(BIN)/.ready  ## all measurements, into benchmarks/results.md
 	$(BIN)/python benchmarks/run.py
