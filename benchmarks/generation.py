@@ -6,9 +6,10 @@ Recipe `top-tagging`, one thread a worker. Run it on an otherwise idle machine:
 
 - overhead_after_pythia: CPU time of making and writing shards over that of PYTHIA alone for the
   same events (same seeds, `nextBatch` and nothing else), minus 1; alternating, median over rounds.
-- two_worker_scaling: jets/s of two workers over one, wall time, start of the workers included.
+- two_worker_scaling: jets/s of two workers over one, wall time, start of the workers included, for
+  12 000 jets; two workers before and after one.
 - peak_memory_gb: parent and two workers together, an upper bound from their largest sizes; taken
-  for two sizes of dataset.
+  for 4000 and 12 000 jets.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ from fivesigma.workflows.recipes import RECIPES
 RECIPE = RECIPES["top-tagging"]
 ROUNDS = 5
 SHARD = 500
-SCALING_SHARDS = 16
+#: for scaling and memory: jets in a shard, and two numbers of shards
+LARGE_SHARD = 1000
+FEW, MANY = 4, 12
 
 
 def task(seed: int, size: int = SHARD) -> Jets:
@@ -84,7 +87,7 @@ def rate(folder: Path, workers: int, shards: int, seed: int) -> float:
     """Jets per second of wall time."""
     begin = time.perf_counter()
     made = produce(
-        folder, task(seed), shards, kind="jets", settings={"seed": seed}, classes=["top", "qcd"],
+        folder, task(seed, LARGE_SHARD), shards, kind="jets", settings={"seed": seed}, classes=["top", "qcd"],
         workers=workers,
     )  # fmt: skip
     jets_per_second = made.counts["jets"] / (time.perf_counter() - begin)
@@ -115,13 +118,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ratios = overhead(folder)
-        scalings, memories = [], []
-        for round_ in range(2):
-            shards = SCALING_SHARDS * (1 + round_)
-            two = rate(folder / f"two-{round_}", 2, shards, seed=10 + round_)
-            memories.append(memory_gb())
-            one = rate(folder / f"one-{round_}", 1, shards, seed=10 + round_)
-            scalings.append(two / one)
+        rate(folder / "few", 2, FEW, seed=10)
+        memories = [memory_gb()]
+        first = rate(folder / "first", 2, MANY, seed=11)
+        memories.append(memory_gb())
+        one = rate(folder / "one", 1, MANY, seed=11)
+        second = rate(folder / "second", 2, MANY, seed=11)
+        scalings = [first / one, second / one]
     print(f"machine: {platform.processor() or platform.machine()}, {os.cpu_count()} cores")
     print(
         json.dumps(
