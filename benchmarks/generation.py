@@ -87,8 +87,8 @@ def rate(folder: Path, workers: int, shards: int, seed: int) -> float:
     """Jets per second of wall time."""
     begin = time.perf_counter()
     made = produce(
-        folder, task(seed, LARGE_SHARD), shards, kind="jets", settings={"seed": seed}, classes=["top", "qcd"],
-        workers=workers,
+        folder, task(seed, LARGE_SHARD), shards, kind="jets", settings={"seed": seed},
+        classes=["top", "qcd"], workers=workers,
     )  # fmt: skip
     jets_per_second = made.counts["jets"] / (time.perf_counter() - begin)
     print(f"{workers} workers, {shards} shards: {jets_per_second:.1f} jets/s")

@@ -34,7 +34,8 @@ _PARTICLES = {
 }
 
 
-def _image_panes(n: int, columns: int) -> tuple[Figure, list[Axes]]:
+def _image_panes(n: int, columns: int, mark: str) -> tuple[Figure, list[Axes]]:
+    """Panes of Δη and Δφ; the mark tells that they are of the jet's own frame."""
     columns = min(columns, n)
     rows = -(-n // columns)
     size = (0.8 + 2.3 * columns, 0.6 + 2.3 * rows)
@@ -44,10 +45,10 @@ def _image_panes(n: int, columns: int) -> tuple[Figure, list[Axes]]:
             pane.remove()
             continue
         if index >= n - columns:
-            pane.set_xlabel("Δη′")
+            pane.set_xlabel(f"Δη{mark}")
             pane.tick_params(labelbottom=True)
         if index % columns == 0:
-            pane.set_ylabel("Δφ′")
+            pane.set_ylabel(f"Δφ{mark}")
     return figure, axes[:n]
 
 
@@ -84,7 +85,7 @@ def jet_images(
     if not top > 0:
         message = "nothing to draw: no pixel above 0"
         raise ValueError(message)
-    figure, axes = _image_panes(len(arrays), columns)
+    figure, axes = _image_panes(len(arrays), columns, "′")
     colormap = colormaps["inferno"].with_extremes(bad="black", under="black")
     for pane, (title, image) in zip(axes, arrays.items(), strict=True):
         shown = pane.imshow(
@@ -116,7 +117,7 @@ def single_jets(jets: Mapping[str, Any], radius: float = 0.8, columns: int = 2) 
         ValueError: no jets, or a jet without constituents.
     """
     refuse_empty("jets", jets)
-    figure, axes = _image_panes(len(jets), columns)
+    figure, axes = _image_panes(len(jets), columns, "")
     seen: dict[str, Any] = {}
     for pane, (title, jet) in zip(axes, jets.items(), strict=True):
         parts = {k: np.asarray(jet["constituents"][k]) for k in ("pt", "eta", "phi", "pdg_id")}

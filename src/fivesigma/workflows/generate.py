@@ -63,7 +63,8 @@ def generate(
         extra: further PYTHIA setting lines; they win over all others.
         seed: of all randomness.
         workers: processes; 0: one for each core.
-        shard_size: jets or events in a shard, the unit of work and of restart.
+        shard_size: jets or events in a shard, the unit of work and of restart; whole shards are
+            made, so that the number of jets is rounded up to a multiple of it.
         dask: address of a Dask scheduler to use instead of local processes.
         dry_run: only check the settings and tell time and size.
         overwrite: replace a dataset that is in the folder.
@@ -83,6 +84,7 @@ def generate(
     if min(jets, events, shard_size) < 1:
         message = f"jets {jets}, events {events}, shard_size {shard_size}: all must be at least 1"
         raise ValueError(message)
+    shard_size = min(shard_size, events if recipe is None else jets)
     if recipe is not None:
         chosen = recipe_named(recipe) if isinstance(recipe, str) else recipe
         settings = replace(chosen.generation, extra=(*chosen.generation.extra, *extra))

@@ -183,21 +183,23 @@ def _physics(scored: Scored) -> Result:
 
 
 def _pictures(dataset: Dataset) -> Result:
-    shards = [shard["index"] for shard in dataset.shards][::1][
+    shards = [shard["index"] for shard in dataset.shards][
         : _PICTURED_SHARDS * len(dataset.classes)
     ]
     by_class = _by_class(dataset.read("jets", shards=shards), dataset.classes)
     inputs = Inputs(kind="image", features=(), max_constituents=200)
     figures: dict[str, Any] = {}
     means = {
-        name: jet_images(jets, inputs)[:, 0].mean(axis=0) * float(ak.mean(jets.pt))
+        name: jet_images(jets, inputs)[:, 0].mean(axis=0)
         for name, jets in by_class.items()
         if len(jets)
     }
     figures["Mean jet images, centred, rotated and flipped"] = plots.jet_images(
         means, inputs.half_width
     )
-    singles = {f"{name} {k + 1}": jets[k] for name, jets in by_class.items() for k in range(2)}
+    singles = {
+        f"{name} {k + 1}": jets[k] for name, jets in by_class.items() for k in range(len(jets[:2]))
+    }
     figures["Single jets: each dot a constituent"] = plots.single_jets(singles)
     return Result("What the jets look like", figures=figures)
 
