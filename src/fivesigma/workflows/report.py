@@ -101,11 +101,10 @@ def _best(scored: Scored, numbers: dict[str, Number]) -> str:
 def _summary(dataset: Dataset, scored: Scored) -> str:
     classes = dataset.classes
     task = f"{classes[0]} against {classes[1]}" if len(classes) == 2 else ", ".join(classes)
-    total = dataset.counts["jets"]
-    return (
-        f"{total:,} simulated jets, {task}; {len(scored.label):,} of them were kept aside to "
-        "judge the taggers."
-    ).replace(",", "\u202f", 1 if total < 1e6 else 2)
+    total, kept = (
+        f"{n:,}".replace(",", "\u202f") for n in (dataset.counts["jets"], len(scored.label))
+    )
+    return f"{total} simulated jets, {task}; {kept} of them were kept aside to judge the taggers."
 
 
 def _facts(dataset: Dataset) -> dict[str, str]:
