@@ -88,8 +88,6 @@ def test_empty_array(run):
 
 
 def test_jets_without_constituents_score_too(run):
-    if run.inputs.kind == "image":
-        pytest.skip("images need constituents")
     hollow = ak.with_field(JETS, JETS.constituents[:, :0], "constituents")
     mixed = ak.concatenate([hollow[:3], JETS[3:9]])
     np.testing.assert_allclose(run.predict(mixed)[3:], run.predict(JETS[3:9]), atol=1e-6)
