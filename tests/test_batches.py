@@ -150,6 +150,31 @@ def test_leading_constituents_are_kept():
     np.testing.assert_array_equal(again.values, short.values)
 
 
+@pytest.mark.parametrize(
+    "inputs", [Inputs(features=("dr", "px_rel")), IMAGE], ids=["sets", "image"]
+)
+def test_jets_are_computed_in_blocks(inputs, monkeypatch):
+    """The size of the blocks changes nothing, nor do empty jets at their ends."""
+    empty = np.isin(np.arange(1000), [0, 1, 6, 7, 500, 998, 999])
+    kept = ak.num(JETS.constituents) * ~empty
+    constituents = JETS.constituents[ak.local_index(JETS.constituents) < kept]
+    jets = ak.with_field(JETS, constituents, "constituents")
+    want = build_cache(jets, inputs)
+    monkeypatch.setattr("fivesigma.caches._BLOCK", 100)
+    got = build_cache(jets, inputs)
+    assert got.inputs == want.inputs
+    for name in ("values", "offsets", "pixel"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(want, name))
+
+
+def test_a_jet_without_pt_gives_the_means():
+    """0 / 0 in its shares: no warning, no NaN."""
+    jets = one_jet([0.0, 0.0], [0.1, -0.1], [0.0, 0.1])
+    inputs = Inputs(features=("z", "deta_c", "dphi_rot", "log_pt_rel"))
+    values = build_cache(jets, inputs).values
+    assert (values[:, :3] == 0).all() and np.isfinite(values).all()
+
+
 def test_constants_are_learned_once():
     names = ("log_pt", "px_rel")
     train = build_cache(JETS[:500], Inputs(features=names))
@@ -285,10 +310,17 @@ def test_unknown_key_of_inputs():
 NAN = ak.with_field(JETS[:2], ak.with_field(JETS[:2].constituents, np.nan, "pt"), "constituents")
 
 
+NEGATIVE = ak.with_field(
+    JETS, ak.with_field(JETS.constituents, -JETS.constituents.pt, "pt"), "constituents"
+)
+
+
 @pytest.mark.parametrize(
     ("jets", "inputs", "text"),
     [
         (NAN, Inputs(), "NaN or infinite"),
+        (NEGATIVE, Inputs(), "constituents.pt: negative value"),
+        (NEGATIVE, IMAGE, "constituents.pt: negative value"),
         (JETS, Inputs(features=("tanh_d0",)), "needs constituents with the field 'd0'"),
         (JETS, Inputs(kind="observables", features=("d2",)), "needs jets with the field 'd2'"),
         (JETS, Inputs(kind="observables", features=("tauu",)), "unknown observable 'tauu'"),

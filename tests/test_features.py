@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import gc
+from weakref import ref
 
 import awkward as ak
 import numpy as np
@@ -14,9 +15,7 @@ from fivesigma.features import (
     FEATURE_SETS,
     FEATURES,
     OBSERVABLES,
-    derive,
-    derive_centred,
-    orient,
+    shared,
     wrap,
 )
 from fivesigma.inputs import Inputs
@@ -56,6 +55,9 @@ def test_wrap():
     np.testing.assert_allclose(
         wrap(np.array([3.5, -3.5, 0.5])), [3.5 - 2 * np.pi, 2 * np.pi - 3.5, 0.5]
     )
+    angle = np.linspace(-40, 40, 1001)
+    np.testing.assert_allclose(wrap(angle), np.arctan2(np.sin(angle), np.cos(angle)), atol=1e-12)
+    np.testing.assert_allclose(wrap(torch.from_numpy(angle)), wrap(angle))
 
 
 def test_angles_from_the_axis():
@@ -164,17 +166,37 @@ def test_torch_gives_what_numpy_gives(names):
     """The formulas on padded torch arrays (1, N), as an exported network would use them."""
     array = jets(CONSTITUENTS)
     dtype = torch.float64
-    c = SimpleNamespace(**{k: torch.tensor([v], dtype=dtype) for k, v in CONSTITUENTS.items()})
-    j = SimpleNamespace(**{k: torch.tensor([[v]], dtype=dtype) for k, v in ONE.items()})
-    derive(torch, c, j)
-    derive_centred(c, j, lambda v: v.sum(1, keepdim=True))
-    orient(torch, c, lambda v: v.sum(1, keepdim=True))
+    c = {k: torch.tensor([v], dtype=dtype) for k, v in CONSTITUENTS.items()}
+    j = {k: torch.tensor([[v]], dtype=dtype) for k, v in ONE.items()}
+    c, j = shared(torch, c, j, lambda v: v.sum(1, keepdim=True))
     want = build_cache(array, Inputs(features=names)).values
     for i, name in enumerate(names):
         feature = FEATURES[name]
         got = (feature.formula(torch, c, j) - feature.mean) * feature.scale
         got = got.clip(-feature.clip, feature.clip)[0].numpy()
         np.testing.assert_allclose(got, want[:, i], atol=1e-5, err_msg=name)
+
+
+def test_only_what_is_asked_for_is_computed_and_freed_at_once():
+    c = {k: np.array(v) for k, v in CONSTITUENTS.items()}
+    c, j = shared(np, c, {k: np.full(3, v) for k, v in ONE.items()}, lambda v: v.sum())
+    assert set(vars(c)) == set(CONSTITUENTS) and set(vars(j)) == set(ONE)
+    np.testing.assert_allclose(c.deta, [0.1, -0.1, 0], atol=1e-12)
+    assert "energy" in vars(c) and "eta_centred" not in vars(c)
+    with pytest.raises(AttributeError):
+        c.no_such_field  # noqa: B018
+    gone = ref(c)
+    gc.disable()
+    del c, j
+    gc.enable()
+    assert gone() is None
+
+
+def test_fields_do_not_stand_in_for_what_is_computed():
+    """Such as energies in other units, from a file that has them."""
+    more = jets(CONSTITUENTS | {name: [1e6, 1e5, 1e4] for name in ("energy", "dr", "deta")})
+    names = FEATURE_SETS["kin"]
+    np.testing.assert_array_equal(values(names, more), values(names, jets(CONSTITUENTS)))
 
 
 def test_sets_name_features():

@@ -16,12 +16,16 @@ __version__ = "0.1.0"
 #: public name -> module
 _NAMES = {
     "compare": "fivesigma.workflows.evaluate",
+    "convert": "fivesigma.workflows.convert",
     "demo": "fivesigma.workflows.demo",
     "evaluate": "fivesigma.workflows.evaluate",
     "generate": "fivesigma.workflows.generate",
     "info": "fivesigma.workflows.info",
+    "inspect": "fivesigma.workflows.inspect",
     "load_run": "fivesigma.runs",
-    "predict": "fivesigma.workflows.evaluate",
+    "open_file": "fivesigma.formats",
+    "predict": "fivesigma.workflows.predict",
+    "read": "fivesigma.formats",
     "report": "fivesigma.workflows.report",
     "train": "fivesigma.workflows.train",
 }

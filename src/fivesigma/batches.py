@@ -6,13 +6,15 @@ that an interrupted epoch goes on exactly where it stopped.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
 import torch
-from numba import njit
+from numba import get_num_threads, njit
 
 from fivesigma.caches import Cache, build_cache, join_caches
 from fivesigma.images import densify
@@ -125,9 +127,18 @@ class Batches:
         return self._steps
 
     def epoch(self, k: int = 0, start: int = 0) -> Iterator[Batch]:
-        """The batches of epoch `k`, without the first `start` of them."""
-        for rows in self.plan(k)[start:]:
-            yield self._batch(rows)
+        """The batches of epoch `k`, without the first `start` of them.
+
+        As many threads as Numba may use make a few of them ahead.
+        """
+        plan, threads = self.plan(k)[start:], get_num_threads()
+        with ThreadPoolExecutor(threads) as pool:
+            ahead = deque(pool.submit(self._batch, rows) for rows in plan[:threads])
+            for rows in plan[threads:]:
+                yield ahead.popleft().result()
+                ahead.append(pool.submit(self._batch, rows))
+            while ahead:
+                yield ahead.popleft().result()
 
     def plan(self, k: int = 0) -> list[np.ndarray]:
         """Rows of the cache in each batch of epoch `k`."""
@@ -239,7 +250,9 @@ def _pad(
     for b in range(len(rows)):
         begin = offsets[rows[b]]
         length = offsets[rows[b] + 1] - begin
-        x[b, :length] = values[begin : begin + length]
+        for k in range(length):
+            for f in range(values.shape[1]):
+                x[b, k, f] = values[begin + k, f]
         x[b, length:] = 0
         mask[b, :length] = True
         mask[b, length:] = False

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
 import awkward as ak
 import numpy as np
+from numba import get_num_threads, njit
 
 from fivesigma.events import validate
-from fivesigma.features import FEATURES, OBSERVABLES, Feature, derive, derive_centred, orient
+from fivesigma.features import FEATURES, OBSERVABLES, Feature, energy, shared
 from fivesigma.images import CHANNELS, image_entries
 from fivesigma.inputs import Inputs, require_known
 
 __all__ = ["Cache", "build_cache", "join_caches"]
 
 _JET_FIELDS = {"label": np.int64, "weight": np.float32, "event": np.uint64}
+
+#: constituents computed at a time, so few that all columns stay in a core's own cache
+_BLOCK = 16_384
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,16 +134,15 @@ def build_cache(jets: ak.Array, inputs: Inputs) -> Cache:
         for name, dtype in _JET_FIELDS.items()
         if name in jets.fields
     }
-    pixel = offsets = None
     if inputs.kind == "observables":
         inputs, values = _observables(jets, inputs)
-    else:
-        c, j, offsets = _flat(jets, inputs)
-        if inputs.kind == "image":
-            pixel, values, offsets = _pixels(inputs, c, offsets)
-        else:
-            inputs, values = _standardised(inputs, FEATURES, c, j, int(offsets[-1]))
-    return Cache(inputs, values, offsets, pixel, **present)
+        return Cache(inputs, values, **present)
+    pieces = _Pieces(jets, inputs.max_constituents)
+    if inputs.kind == "image":
+        pixel, values, offsets = _pixels(inputs, pieces)
+        return Cache(inputs, values, offsets, pixel, **present)
+    inputs, values = _standardised(inputs, FEATURES, pieces)
+    return Cache(inputs, values, pieces.offsets, **present)
 
 
 def _observables(jets: ak.Array, inputs: Inputs) -> tuple[Inputs, np.ndarray]:
@@ -146,36 +151,85 @@ def _observables(jets: ak.Array, inputs: Inputs) -> tuple[Inputs, np.ndarray]:
     of_jets = SimpleNamespace(**{name: _column(jets, name, np.float32) for name in names})
     table = {name: _field(name) for name in names} | OBSERVABLES
     require_known("observable", inputs.features, table)
-    return _standardised(inputs, table, SimpleNamespace(), of_jets, len(jets))
+    return _standardised(inputs, table, _Whole(of_jets, len(jets)))
 
 
 def _field(name: str) -> Feature:
     return Feature(lambda xp, c, j: getattr(j, name), "a field of the jets", None, None, 10.0)
 
 
-def _pixels(
-    inputs: Inputs, c: SimpleNamespace, offsets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixel numbers, values of the channels asked for, and where each jet begins."""
-    if "charged_pt" in inputs.channels and not hasattr(c, "charge"):
-        message = "channel 'charged_pt' needs constituents with the field 'charge'"
-        raise ValueError(message)
-    charge = getattr(c, "charge", np.zeros_like(c.pt))
-    pixel, values, offsets = image_entries(
-        c.pt, c.eta_oriented, c.phi_oriented, charge, offsets, inputs.pixels, inputs.half_width
-    )
-    columns = [list(CHANNELS).index(name) for name in inputs.channels]
-    return pixel, np.ascontiguousarray(values[:, columns]), offsets
+#: constituents' columns, their jets' columns, and where in the block each jet begins
+_Block = tuple[SimpleNamespace, SimpleNamespace, np.ndarray]
 
 
-def _flat(jets: ak.Array, inputs: Inputs) -> tuple[SimpleNamespace, SimpleNamespace, np.ndarray]:
-    """Flat leading constituents, their jets' values, and (N + 1,) offsets."""
-    columns, counts = _leading(jets, inputs.max_constituents)
-    c, row = SimpleNamespace(**columns), np.repeat(np.arange(len(counts)), counts)
-    names = ("pt", "eta", "phi", "mass")
-    j = SimpleNamespace(**{name: _column(jets, name, np.float32)[row] for name in names})
-    offsets = _offsets(counts)
-    full = counts > 0  # reduceat has no empty sums
+class _Whole:
+    """Observables of jets: one block of all."""
+
+    def __init__(self, of_jets: SimpleNamespace, count: int) -> None:
+        self._of_jets, self._count = of_jets, count
+        self.rows = [slice(0, count)]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def block(self, number: int) -> _Block:
+        """The columns of all jets."""
+        return SimpleNamespace(), self._of_jets, np.array([0, self._count])
+
+
+class _Pieces:
+    """Jets in blocks of about `_BLOCK` constituents, each jet with its `most` leading ones.
+
+    Attributes:
+        offsets: (N + 1,) where each jet begins among the constituents that are kept.
+        rows: of each block, where its constituents are among those that are kept.
+    """
+
+    def __init__(self, jets: ak.Array, most: int) -> None:
+        if "constituents" not in jets.fields:
+            message = f"these jets have no constituents, only {', '.join(jets.fields)}"
+            raise ValueError(message)
+        self._jets, self._most = jets, most
+        constituents = jets.constituents
+        validate(constituents[:0], "constituents")  # the fields; `block` looks at the values
+        self._counts = ak.to_numpy(ak.num(constituents, axis=1)).astype(np.int64)
+        flat = ak.flatten(constituents, axis=1)  # not copied
+        self._flat = {name: ak.to_numpy(flat[name]) for name in flat.fields}
+        names = ("pt", "eta", "phi", "mass")
+        self._of_jets = {name: _column(jets, name, np.float32) for name in names}
+        # cheaper before it is repeated
+        self._of_jets["energy"] = energy(np, SimpleNamespace(**self._of_jets))
+        self._bounds = _offsets(self._counts)
+        inner = np.searchsorted(self._bounds, range(_BLOCK, self._bounds[-1], _BLOCK))
+        self._ranges = list(pairwise([0, *inner, len(self._counts)]))
+        self.offsets = _offsets(np.minimum(self._counts, most))
+        self.rows = [slice(self.offsets[a], self.offsets[b]) for a, b in self._ranges]
+
+    def __len__(self) -> int:
+        return int(self.offsets[-1])
+
+    def block(self, number: int) -> _Block:
+        """Leading constituents by falling pT of the jets of one block."""
+        first, last = self._ranges[number]
+        part, rows = slice(self._bounds[first], self._bounds[last]), slice(first, last)
+        columns = {name: v[part].astype(np.float32, copy=False) for name, v in self._flat.items()}
+        if not _sound(columns):
+            validate(self._jets.constituents, "constituents")  # says what is wrong with them
+        columns, kept = _leading(columns, self._counts[rows], self._most)
+        of_jets = {name: values[rows].repeat(kept) for name, values in self._of_jets.items()}
+        return _block(columns, of_jets, kept)
+
+
+def _sound(columns: dict[str, np.ndarray]) -> bool:
+    """Whether pT is not negative and momenta are finite: a sum of squares tells fastest."""
+    sums = [columns[name].dot(columns[name]) for name in ("pt", "eta", "phi", "mass")]
+    return bool(np.isfinite(sums).all() and columns["pt"].min(initial=0) >= 0)
+
+
+def _block(
+    columns: dict[str, np.ndarray], of_jets: dict[str, np.ndarray], counts: np.ndarray
+) -> _Block:
+    offsets, full = _offsets(counts), counts > 0  # reduceat has no empty sums
 
     def total(values: np.ndarray) -> np.ndarray:
         if not len(values):
@@ -183,59 +237,97 @@ def _flat(jets: ak.Array, inputs: Inputs) -> tuple[SimpleNamespace, SimpleNamesp
         sums = np.add.reduceat(values, offsets[:-1][full], dtype=np.float64)
         return np.repeat(sums.astype(np.float32), counts[full])
 
-    derive(np, c, j)
-    derive_centred(c, j, total)
-    if inputs.kind == "image" or {"deta_rot", "dphi_rot"} & set(inputs.features):
-        orient(np, c, total)
-    return c, j, offsets
+    return *shared(np, columns, of_jets, total), offsets
 
 
-def _leading(jets: ak.Array, most: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Flat columns of each jet's `most` leading constituents by falling pT, and (N,) counts."""
-    if "constituents" not in jets.fields:
-        message = f"these jets have no constituents, only {', '.join(jets.fields)}"
-        raise ValueError(message)
-    constituents = validate(jets.constituents, "constituents")
-    counts = ak.to_numpy(ak.num(constituents, axis=1)).astype(np.int64)
-    flat = ak.flatten(constituents, axis=1)
-    columns = {name: _column(flat, name, np.float32) for name in flat.fields}
-    pt, row = columns["pt"], np.repeat(np.arange(len(counts)), counts)
-    falling = bool(np.all((pt[1:] <= pt[:-1]) | (row[1:] != row[:-1])))
+def _leading(
+    columns: dict[str, np.ndarray], counts: np.ndarray, most: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Columns of each jet's `most` leading constituents by falling pT, and (N,) counts."""
+    pt, begins = columns["pt"], _offsets(counts)[:-1]
+    rising = pt[1:] > pt[:-1]
+    rising[begins[(begins > 0) & (begins < len(pt))] - 1] = False  # from one jet to the next
+    falling = not rising.any()
     if falling and counts.max(initial=0) <= most:
         return columns, counts
+    row = np.repeat(np.arange(len(counts)), counts)
     order = np.arange(len(pt)) if falling else np.lexsort((-pt, row))
-    rank = np.arange(len(pt)) - (np.cumsum(counts) - counts)[row]
-    keep = order[rank < most]
+    keep = order[np.arange(len(pt)) - begins[row] < most]
     return {name: values[keep] for name, values in columns.items()}, np.minimum(counts, most)
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # shares of jets without pT
+def _pixels(inputs: Inputs, pieces: _Pieces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixel numbers, values of the channels asked for, and where each jet begins."""
+    chosen = [list(CHANNELS).index(name) for name in inputs.channels]
+    pixels, values, counts = [], [], []
+    for number in range(len(pieces.rows)):
+        c, _, begins = pieces.block(number)
+        if "charged_pt" in inputs.channels and not hasattr(c, "charge"):
+            message = "channel 'charged_pt' needs constituents with the field 'charge'"
+            raise ValueError(message)
+        charge = getattr(c, "charge", np.zeros_like(c.pt))
+        pixel, entries, bounds = image_entries(
+            c.pt, c.eta_oriented, c.phi_oriented, charge, begins, inputs.pixels, inputs.half_width
+        )
+        pixels.append(pixel)
+        values.append(entries[:, chosen])
+        counts.append(np.diff(bounds))
+    return np.concatenate(pixels), np.concatenate(values), _offsets(np.concatenate(counts))
+
+
 def _standardised(
-    inputs: Inputs, table: dict[str, Feature], c: SimpleNamespace, j: SimpleNamespace, rows: int
+    inputs: Inputs, table: dict[str, Feature], pieces: _Pieces | _Whole
 ) -> tuple[Inputs, np.ndarray]:
-    """Inputs complete with their constants, and (rows, F) standardised float32 values."""
-    values = np.empty((rows, len(inputs.features)), np.float32)
-    constants = []
-    for index, name in enumerate(inputs.features):
-        feature = table[name]
-        column = _evaluated(name, feature, c, j)
-        if inputs.mean:
-            mean, scale = inputs.mean[index], inputs.scale[index]
-        elif feature.mean is None or feature.scale is None:
-            mean, scale = _learned(name, column)
-        else:
-            mean, scale = feature.mean, feature.scale
-        constants.append((mean, scale))
-        column = (column - np.float32(mean)) * np.float32(scale)
-        np.clip(column, -feature.clip, feature.clip, out=column)
-        values[:, index] = np.nan_to_num(column, copy=False)  # 0 / 0 in a ratio: the mean
-    means, scales = zip(*constants, strict=True)
-    return replace(inputs, mean=means, scale=scales), values
+    """Inputs complete with their constants, and (rows, F) standardised float32 values.
+
+    Blocks are shared among as many threads as Numba may use.
+    """
+    inputs = inputs if inputs.mean else _completed(inputs, table, pieces)
+    clip = [table[name].clip for name in inputs.features]
+    constants = list(zip(inputs.mean, inputs.scale, clip, strict=True))
+    values = np.empty((len(inputs.features), len(pieces)), np.float32)  # each feature in one piece
+
+    def fill(number: int) -> None:
+        with np.errstate(divide="ignore", invalid="ignore"):  # shares of jets without pT
+            c, j, _ = pieces.block(number)
+            for row, name, three in zip(values, inputs.features, constants, strict=True):
+                column = _evaluated(name, table[name], c, j)
+                _standardise(column, np.array(three, np.float32), row[pieces.rows[number]])
+
+    with ThreadPoolExecutor(get_num_threads()) as pool:
+        for _ in pool.map(fill, range(len(pieces.rows))):
+            pass
+    return inputs, values.T
+
+
+@njit(cache=True, nogil=True)
+def _standardise(column: np.ndarray, constants: np.ndarray, out: np.ndarray) -> None:
+    mean, scale, clip = constants[0], constants[1], constants[2]
+    for row in range(len(column)):
+        value = (column[row] - mean) * scale
+        if value != value:  # 0 / 0 in a ratio: the mean
+            value = np.float32(0)
+        out[row] = min(max(value, -clip), clip)
+
+
+def _completed(inputs: Inputs, table: dict[str, Feature], pieces: _Pieces | _Whole) -> Inputs:
+    """Inputs with the constants of the table; those that it leaves open are learned."""
+    constants = {name: (table[name].mean, table[name].scale) for name in inputs.features}
+    columns: dict[str, list[np.ndarray]] = {k: [] for k, v in constants.items() if None in v}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for number in range(len(pieces.rows) if columns else 0):
+            c, j, _ = pieces.block(number)
+            for name, parts in columns.items():
+                parts.append(_evaluated(name, table[name], c, j))
+    constants |= {name: _learned(name, np.concatenate(v)) for name, v in columns.items()}
+    mean, scale = zip(*(constants[name] for name in inputs.features), strict=True)
+    return replace(inputs, mean=mean, scale=scale)
 
 
 def _evaluated(name: str, feature: Feature, c: SimpleNamespace, j: SimpleNamespace) -> np.ndarray:
     try:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(feature.formula(np, c, j), np.float32)
+        return np.asarray(feature.formula(np, c, j), np.float32)
     except AttributeError as error:
         whose = "jets" if error.obj is j else "constituents"
         has = ", ".join(vars(error.obj))

@@ -15,11 +15,13 @@ __all__ = ["VERBS", "main"]
 VERBS = {
     "demo": ("fivesigma.workflows.demo", "the whole chain: collisions, jets, taggers, report"),
     "generate": ("fivesigma.workflows.generate", "collisions, or labelled jets by a recipe"),
+    "convert": ("fivesigma.workflows.convert", "files of any format into a dataset or another"),
     "train": ("fivesigma.workflows.train", "a tagger from a dataset of labelled jets"),
     "evaluate": ("fivesigma.workflows.evaluate", "figures of merit of a tagger"),
-    "predict": ("fivesigma.workflows.evaluate", "add a tagger's scores to a dataset"),
+    "predict": ("fivesigma.workflows.predict", "a tagger's scores for a dataset or for files"),
     "compare": ("fivesigma.workflows.evaluate", "two taggers on the same jets"),
     "report": ("fivesigma.workflows.report", "one HTML page on data and taggers"),
+    "inspect": ("fivesigma.workflows.inspect", "what files hold, and what is wrong with them"),
     "info": (
         "fivesigma.workflows.info",
         "versions, processes, recipes, models; or one dataset or run",
@@ -99,7 +101,8 @@ def _run(verb: str, words: list[str]) -> int:
         text = " ".join(str(error).split()).replace("Parser key", "option")
         return _complain(f"{verb}: {text}  (fivesigma {verb} --help)", 2)
     result = function(**{k: v for k, v in vars(options).items() if k != "config"})
-    if not getattr(options, "quiet", False):
+    # quiet or not, JSON is what was asked for
+    if getattr(options, "json", False) or not getattr(options, "quiet", False):
         for line in SUMMARIES[verb](result, options):
             print(line)
     return 0
@@ -127,6 +130,7 @@ def _named(words: list[str], function: Callable[..., Any]) -> list[str]:
     parameters = inspect.signature(function).parameters.values()
     free = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     hints = get_type_hints(function)
+    several = {name for name in free if "Sequence" in str(hints[name])}
     flags = {f"--{name}" for name, hint in hints.items() if hint is bool}
     named: list[str] = []
     loose: list[str] = []
@@ -140,16 +144,18 @@ def _named(words: list[str], function: Callable[..., Any]) -> list[str]:
             loose.append(word)
         elif word in _ALONE or "=" in word:
             named.append(word)
+        elif word[2:] in several and not follows.startswith("["):
+            named.append(f"{word}={_listed([follows])}")
+            index += 1
         else:
             named += [word, follows] if index + 1 < len(words) else [word]
             index += 1
         index += 1
     for position, name in enumerate(free):
-        several = "Sequence" in str(hints[name])
-        taken = loose[position:] if several else loose[position : position + 1]
+        taken = loose[position:] if name in several else loose[position : position + 1]
         if taken:
-            named.append(f"--{name}={_listed(taken) if several else taken[0]}")
-    spare = [] if any("Sequence" in str(hints[n]) for n in free) else loose[len(free) :]
+            named.append(f"--{name}={_listed(taken) if name in several else taken[0]}")
+    spare = [] if several else loose[len(free) :]
     return named + spare
 
 

@@ -13,8 +13,10 @@ energy-flow inputs arXiv:1810.05165.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, NamedTuple
+from weakref import proxy
 
 __all__ = [
     "FEATURES",
@@ -23,7 +25,9 @@ __all__ = [
     "Feature",
     "derive",
     "derive_centred",
+    "energy",
     "orient",
+    "shared",
     "wrap",
 ]
 
@@ -41,8 +45,15 @@ class Feature(NamedTuple):
 
 
 def wrap(angle: Any) -> Any:
-    """An angle [rad] brought to [-pi, pi); works on arrays of any library."""
-    return (angle + math.pi) % (2 * math.pi) - math.pi
+    """Angles [rad] brought to [-pi, pi]; works on arrays of any library."""
+    turns = (angle / (2 * math.pi)).round()
+    # pi comes and goes so that values round as those of (angle + pi) % (2 pi) - pi, which is slow
+    return (angle + math.pi) - 2 * math.pi * turns - math.pi
+
+
+def energy(xp: Any, one: Any) -> Any:
+    """Energies [GeV] of what has `pt eta mass`."""
+    return xp.sqrt((one.pt * xp.cosh(one.eta)) ** 2 + one.mass**2)
 
 
 def derive(xp: Any, c: Any, j: Any) -> None:
@@ -54,10 +65,12 @@ def derive(xp: Any, c: Any, j: Any) -> None:
     Args:
         xp: the array library.
         c: namespace with `pt eta phi mass` of constituents [GeV, rad], changed in place.
-        j: namespace with `pt eta phi mass` of their jets, broadcastable to `c`, changed in place.
+        j: namespace with `pt eta phi mass` of their jets, broadcastable to `c`, changed in place;
+            an `energy` that it has already is kept.
     """
-    for one in (c, j):
-        one.energy = xp.sqrt((one.pt * xp.cosh(one.eta)) ** 2 + one.mass**2)
+    c.energy = energy(xp, c)
+    if "energy" not in vars(j):
+        j.energy = energy(xp, j)
     c.deta = xp.where(j.eta < 0, j.eta - c.eta, c.eta - j.eta)
     c.dphi = wrap(c.phi - j.phi)
     c.dr = xp.sqrt(c.deta**2 + c.dphi**2)
@@ -102,25 +115,78 @@ def orient(xp: Any, c: Any, total: Callable[[Any], Any]) -> None:
     c.phi_oriented = xp.where(most_upper, y, -y)
 
 
+#: what `derive`, `derive_centred` and `orient` add to constituents
+_ADDED = (
+    *("energy", "deta", "dphi", "dr"),
+    *("eta_centred", "phi_centred", "eta_oriented", "phi_oriented"),
+)
+
+
+class _Columns(SimpleNamespace):
+    """Arrays by name; `stages` add more of them, and run when an array is asked for in vain."""
+
+    __slots__ = ("__weakref__", "_stages")  # so that `vars` gives arrays alone
+
+    def __init__(self, stages: list[Callable[[], None]], columns: Mapping[str, Any]) -> None:
+        super().__init__(**columns)
+        self._stages = stages
+
+    def __getattr__(self, name: str) -> Any:
+        while self._stages:
+            self._stages.pop(0)()
+            if name in vars(self):
+                return vars(self)[name]
+        raise AttributeError(name=name, obj=self)
+
+
+def shared(
+    xp: Any, c: Mapping[str, Any], j: Mapping[str, Any], total: Callable[[Any], Any]
+) -> tuple[SimpleNamespace, SimpleNamespace]:
+    """Namespaces for formulas, where `derive`, `derive_centred` and `orient` run at first need.
+
+    Args:
+        xp: the array library.
+        c: arrays of constituents by name, at least `pt eta phi mass` [GeV, rad]; what is computed
+            here is not taken from them.
+        j: arrays of their jets, likewise, broadcastable to `c`; an `energy` [GeV] is kept.
+        total: sums an array over the constituents of each jet and broadcasts the sum back to them.
+
+    Returns:
+        Namespaces of the constituents and of the jets.
+    """
+    stages: list[Callable[[], None]] = []
+    own = {name: array for name, array in c.items() if name not in _ADDED}
+    of_constituents, of_jets = _Columns(stages, own), _Columns(stages, j)
+    # weak, or the cycle would keep all arrays in memory until the garbage collector runs
+    weak_c, weak_j = proxy(of_constituents), proxy(of_jets)
+    stages += [
+        lambda: derive(xp, weak_c, weak_j),
+        lambda: derive_centred(weak_c, weak_j, total),
+        lambda: orient(xp, weak_c, total),
+    ]
+    return of_constituents, of_jets
+
+
+def _among(numbers: tuple[int, ...], c: Any) -> Any:
+    """True where |PDG number| is one of these."""
+    found = abs(c.pdg_id) == numbers[0]
+    for number in numbers[1:]:
+        found = found | (abs(c.pdg_id) == number)
+    return found
+
+
 def _is(*numbers: int) -> Formula:
     """1 where |PDG number| is one of these, else 0."""
 
-    def formula(xp: Any, c: Any, j: Any) -> Any:
-        found = abs(c.pdg_id) == numbers[0]
-        for number in numbers[1:]:
-            found = found | (abs(c.pdg_id) == number)
-        return xp.where(found, 1.0, 0.0)
-
-    return formula
+    return lambda xp, c, j: 1.0 * _among(numbers, c)
 
 
 def _is_hadron(charged: bool) -> Formula:
     """1 for what is no lepton and no photon, and charged or neutral as asked."""
-    other = _is(11, 13, 22)
 
     def formula(xp: Any, c: Any, j: Any) -> Any:
         right_charge = (c.charge != 0) if charged else (c.charge == 0)
-        return xp.where(right_charge, 1.0 - other(xp, c, j), 0.0)
+        return 1.0 * (right_charge & ~_among((11, 13, 22), c))
 
     return formula
 

@@ -25,6 +25,7 @@ __all__ = [
     "locked",
     "read_json",
     "remove_temporaries",
+    "temporary_of",
     "write_file",
     "write_json",
 ]
@@ -32,7 +33,7 @@ __all__ = [
 
 def write_file(path: Path, data: bytes | memoryview) -> None:
     """Write a file as a whole or not at all; makes the folder it is in."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_of(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with temporary.open("wb") as file:
@@ -43,6 +44,18 @@ def write_file(path: Path, data: bytes | memoryview) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_of(path: Path) -> Path:
+    """A name beside a file for what will become it.
+
+    Raises:
+        ValueError: the file is a symbolic link, which could lead anywhere.
+    """
+    if path.is_symlink():
+        message = f"{path} is a symbolic link; give the file that it points to"
+        raise ValueError(message)
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
 def remove_temporaries(folder: Path) -> None:

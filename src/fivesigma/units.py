@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from particle import Particle, ParticleNotFound
+from particle import InvalidParticle, Particle, ParticleNotFound
 
 __all__ = ["C_LIGHT", "CURVATURE", "GEV", "MEV", "PB_PER_MB", "charge", "mass"]
 
@@ -22,7 +22,7 @@ PB_PER_MB = 1e9
 def _particle(pdg_id: int) -> Particle:
     try:
         return Particle.from_pdgid(pdg_id)
-    except ParticleNotFound:
+    except (ParticleNotFound, InvalidParticle):
         message = f"no particle with PDG number {pdg_id}; see https://pdg.lbl.gov for the scheme"
         raise ValueError(message) from None
 

@@ -11,8 +11,9 @@ from fivesigma.datasets import Dataset
 from fivesigma.runs import load_run
 from fivesigma.training import Training
 from fivesigma.workflows.caches import jets_of, split_caches
-from fivesigma.workflows.evaluate import compare, evaluate, predict
+from fivesigma.workflows.evaluate import compare, evaluate
 from fivesigma.workflows.info import info
+from fivesigma.workflows.predict import predict
 from fivesigma.workflows.report import report
 from fivesigma.workflows.train import inputs_of, train
 
@@ -52,13 +53,18 @@ def test_evaluate_writes_numbers_and_figures(runs, sample):
 
 
 def test_predict_adds_a_collection_aligned_with_the_jets(runs, sample):
-    dataset = predict(runs["pfn"].path, data=sample.path, overwrite=True)
+    (made,) = predict(runs["pfn"].path, sample.path, overwrite=True)
+    assert (made.jets, made.fields) == (
+        sample.counts["jets"],
+        ("scores-pfn.top", "scores-pfn.qcd"),
+    )
+    dataset = Dataset.open(made.path)
     scores = dataset.read("scores-pfn")
     assert scores.fields == ["top", "qcd"]
     again = runs["pfn"].predict(sample.read("jets"))
     np.testing.assert_allclose(ak.to_numpy(scores.top), again[:, 0], atol=1e-6)
     with pytest.raises(ValueError, match="overwrite"):
-        predict(runs["pfn"].path, data=sample.path)
+        predict(runs["pfn"].path, sample.path)
 
 
 def test_compare_of_a_run_with_itself_is_nothing(runs, sample):

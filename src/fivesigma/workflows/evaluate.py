@@ -1,21 +1,19 @@
-"""`fivesigma evaluate`, `predict` and `compare`: what trained runs do on a dataset."""
+"""`fivesigma evaluate` and `compare`: how good trained runs are on a dataset."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import awkward as ak
 import numpy as np
 
 from fivesigma import metrics
-from fivesigma.datasets import Dataset
 from fivesigma.report import write_results
 from fivesigma.report.figures import write_figures
 from fivesigma.results import Number, Result
 from fivesigma.workflows.caches import open_jets
 from fivesigma.workflows.scoring import load_runs, performance, score_runs
 
-__all__ = ["compare", "evaluate", "predict"]
+__all__ = ["compare", "evaluate"]
 
 
 def evaluate(
@@ -51,43 +49,6 @@ def evaluate(
     write_results(run / "results.json", [result], overwrite)
     write_figures(run / "figures", result.figures)
     return result
-
-
-def predict(
-    run: Path,
-    *,
-    data: Path,
-    name: str | None = None,
-    trust: bool = False,
-    overwrite: bool = False,
-) -> Dataset:
-    """Score all jets of a dataset: adds a collection of one probability a class.
-
-    Examples:
-        fivesigma predict runs/cnn --data data/top
-
-    Args:
-        run: folder of the run.
-        data: dataset with jets; labels are not needed.
-        name: of the collection; default `scores-<run>`.
-        trust: let a run import the Python module that it names.
-        overwrite: replace a collection of that name.
-
-    Returns:
-        The dataset with the new collection, aligned with `jets`; its fields are the classes.
-
-    Raises:
-        ValueError: no run, no dataset, jets that lack what the run needs, or a collection that
-            exists.
-    """
-    (tagger,) = load_runs([run], trust).values()
-    dataset = Dataset.open(data)
-    collection = name or f"scores-{tagger.name}"
-    for shard, jets in zip(dataset.shards, dataset.iterate("jets"), strict=True):
-        scores = tagger.predict(jets)
-        table = ak.zip({label: scores[:, i] for i, label in enumerate(tagger.classes)})
-        dataset.write(collection, shard["index"], table, overwrite=overwrite)
-    return Dataset.open(data)
 
 
 def compare(

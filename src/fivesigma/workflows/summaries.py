@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from fivesigma.report.numbers import format_number
+from fivesigma.workflows.doctor.text import lines
 
 __all__ = ["SUMMARIES"]
 
@@ -56,10 +59,24 @@ def _numbers(numbers: Any) -> Iterator[str]:
         yield f"  {name:{width}s}  {format_number(number)}{note}"
 
 
-def _predict(dataset: Any, options: Any) -> Iterator[str]:
-    added = [name for name in dataset.counts if name.startswith("scores-")]
-    yield f"{dataset.path} has the scores {', '.join(added)}"
-    yield f"next: fivesigma info {dataset.path}"
+def _predict(made: Any, options: Any) -> Iterator[str]:
+    for each in made:
+        yield f"{each.jets} jets scored: {', '.join(each.fields)} in {each.path}"
+        if each.left_out:
+            told = ", ".join(each.left_out[:5]) + (" ..." if len(each.left_out) > 5 else "")
+            yield f"  {len(each.left_out)} columns could not be copied: {told}"
+    if made[-1].path.is_dir():
+        yield f"next: fivesigma info {made[-1].path}"
+    else:
+        yield f"next: fivesigma inspect {made[-1].path}"
+
+
+def _convert(made: Any, options: Any) -> Iterator[str]:
+    yield f"{made.written} {made.kind} of {made.read} entries in {made.path}"
+    if made.kind == "jets" and made.classes:
+        yield f"next: fivesigma train runs/pfn --data {made.path} --model pfn"
+    else:
+        yield f"next: fivesigma inspect {made.path}"
 
 
 def _compare(result: Any, options: Any) -> Iterator[str]:
@@ -78,6 +95,15 @@ def _demo(sections: Any, options: Any) -> Iterator[str]:
     yield f"next: open {options.out}/report.html in a browser"
 
 
+def _inspect(found: Any, options: Any) -> Iterator[str]:
+    if options.json:
+        yield json.dumps(found.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+        return
+    yield from lines(found, terminal=sys.stdout.isatty(), every=options.all)
+    if options.html:
+        yield f"written: {options.html}"
+
+
 def _info(text: Any, options: Any) -> Iterator[str]:
     yield text
 
@@ -86,10 +112,12 @@ def _info(text: Any, options: Any) -> Iterator[str]:
 SUMMARIES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "demo": _demo,
     "generate": _generate,
+    "convert": _convert,
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,
     "compare": _compare,
     "report": _report,
+    "inspect": _inspect,
     "info": _info,
 }

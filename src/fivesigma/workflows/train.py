@@ -100,6 +100,7 @@ def train(
         "provenance": {
             "dataset": str(data),
             "settings_hash": dataset.manifest["settings_hash"],
+            "jets": dataset.manifest["settings"].get("recipe", {}).get("jets"),
             "training_jets": len(training_jets),
             "validation_jets": len(validation_jets),
         },

@@ -1,0 +1,1 @@
+"""The dataset doctor behind `fivesigma inspect`: what a file holds, and what is wrong with it."""

@@ -1,0 +1,163 @@
+"""What is kept of a file's events: fields, cuts, new quantities, and jets with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import awkward as ak
+import numpy as np
+
+from fivesigma import expressions
+from fivesigma.events import momenta
+from fivesigma.formats import Source
+
+__all__ = ["Selection"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is kept of a file's events; all expressions are of `fivesigma.expressions`.
+
+    Attributes:
+        columns: fields or collections to keep; none: all.
+        define: new fields by expression, in this order, before the cuts.
+        where: cut on events (or jets, rows).
+        objects: collection -> cut on its objects.
+        jets: the collection whose objects become one jet an entry; none: entries stay events.
+        labels: class -> expression that is true for its jets; jets of no class are dropped.
+    """
+
+    columns: tuple[str, ...] = ()
+    define: Mapping[str, str] = field(default_factory=dict)
+    where: str = ""
+    objects: Mapping[str, str] = field(default_factory=dict)
+    jets: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for text in (self.where, *self._inner(), *self.define.values()):
+            if text:
+                expressions.parse(text)
+        if self.labels and len(self.labels) < 2:
+            message = f"labels: got only the class {next(iter(self.labels))!r}; give two or more"
+            raise ValueError(message)
+
+    def _inner(self) -> list[str]:
+        return [*self.objects.values(), *self.labels.values()]
+
+    def kind(self, source: Source) -> str:
+        """Kind of what is kept.
+
+        Raises:
+            ValueError: jets are asked for of what has no collections.
+        """
+        if not self.jets:
+            return source.kind
+        if source.kind != "events":
+            message = f"{source.path} holds {source.kind}, not events; leave out --jets"
+            raise ValueError(message)
+        return "jets"
+
+    def reads(self, source: Source) -> list[str] | None:
+        """The fields to read: those kept, and those that expressions use; None: all."""
+        if not self.columns:
+            return None
+        wanted = set(self.columns)
+        for text in filter(None, (self.where, *self.define.values())):
+            wanted |= expressions.parse(text).names - self.define.keys()
+        for collection, text in self.objects.items():
+            wanted |= {f"{collection}.{name}" for name in expressions.parse(text).names}
+        for text in self.labels.values():
+            prefix = f"{self.jets}." if self.jets else ""
+            wanted |= {f"{prefix}{name}" for name in expressions.parse(text).names}
+        if self.jets:
+            wanted |= {name for name in ("event.event", "event.weight") if name in source.fields}
+        return sorted(wanted)
+
+    def __call__(self, events: ak.Array, number: np.ndarray) -> ak.Array:
+        """Apply it.
+
+        Args:
+            events: entries of a file.
+            number: (N,) numbers for entries whose file has none; decide the split.
+        """
+        events = expressions.define(events, self.define) if self.define else events
+        for collection, text in self.objects.items():
+            events = _with(events, collection, _objects(events, collection, text))
+        if self.where:
+            kept = ak.to_numpy(ak.fill_none(expressions.parse(self.where)(events), False))
+            events, number = events[kept], number[kept]
+        if self.jets:
+            events = flat_jets(events, self.jets, number)
+        elif "constituents" in events.fields and "event" not in events.fields:
+            events = _with(events, "event", number)
+        return labelled(events, self.labels) if self.labels else events
+
+
+def _objects(events: ak.Array, collection: str, text: str) -> ak.Array:
+    if collection not in events.fields:
+        message = (
+            f"no collection {collection!r} to cut on; choose from {', '.join(events.fields[:20])}"
+        )
+        raise ValueError(message)
+    objects = events[collection]
+    return objects[ak.fill_none(expressions.parse(text)(objects), False)]
+
+
+def flat_jets(events: ak.Array, collection: str, number: np.ndarray) -> ak.Array:
+    """One record a jet, with the number and weight of its event.
+
+    Args:
+        events: N events.
+        collection: the jets in them.
+        number: (N,) numbers of events that have none.
+
+    Raises:
+        ValueError: no such collection.
+    """
+    if collection not in events.fields or events[collection].ndim != 2:
+        lists = [name for name in events.fields if events[name].ndim == 2]
+        message = f"no collection of jets {collection!r}; choose from {', '.join(lists) or 'none'}"
+        raise ValueError(message)
+    jets = events[collection]
+    counts = ak.to_numpy(ak.num(jets, axis=1))
+    flat = ak.flatten(jets, axis=1)
+    event = events["event"] if "event" in events.fields else None
+    if event is not None and "event" in event.fields:
+        number = ak.to_numpy(event["event"])
+    columns = {"event": np.repeat(number.astype(np.uint64), counts)}
+    if event is not None and "weight" in event.fields:
+        columns["weight"] = np.repeat(ak.to_numpy(event["weight"]), counts).astype(np.float32)
+    return _with_all(flat, columns)
+
+
+def labelled(jets: ak.Array, labels: Mapping[str, str]) -> ak.Array:
+    """Jets of the classes only, with their label.
+
+    Raises:
+        ValueError: a jet that belongs to two classes.
+    """
+    found = [
+        ak.to_numpy(ak.fill_none(expressions.parse(text)(jets), False)).astype(bool)
+        for text in labels.values()
+    ]
+    table = np.stack(found, axis=1)  # (N, C)
+    several = np.count_nonzero(table.sum(axis=1) > 1)
+    if several:
+        message = f"{several} jets belong to two classes; make the labels exclude each other"
+        raise ValueError(message)
+    kept = table.any(axis=1)
+    label = table[kept].argmax(axis=1).astype(np.int16)
+    return _with_all(jets[kept], {"label": label})
+
+
+def _with(records: ak.Array, name: str, values: ak.Array | np.ndarray) -> ak.Array:
+    return _with_all(records, {name: values})
+
+
+def _with_all(records: ak.Array, columns: Mapping[str, ak.Array | np.ndarray]) -> ak.Array:
+    """Records with more fields; momenta stay momenta."""
+    parts = dict(zip(ak.fields(records), ak.unzip(records), strict=True)) | dict(columns)
+    made = ak.zip(parts, depth_limit=1)
+    return momenta(made) if {"pt", "eta", "phi", "mass"} <= parts.keys() else made
