@@ -6,10 +6,12 @@ import shutil
 
 import awkward as ak
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from helpers.toy_dataset import SETTINGS, SHARDS, contents, jets, make, small, toy, truncate
 
 from fivesigma.datasets import SCHEMA, SPLITS, Dataset, Shard, produce, split_of
+from fivesigma.formats import open_file
 
 MASK = 2**64 - 1
 
@@ -103,6 +105,7 @@ def test_round_trip_of_what_jets_have_not(tmp_path):
         (ak.Array([{"pt": [1.0, None]}]), "1 of 2 values are missing"),
         (ak.Array([{"pt": []}]), "known types"),
         (ak.Array([1.0, 2.0]), "expected records"),
+        (ak.Array([{"pt": 1.0, "constituents": [{}]}]), "records without fields"),
     ],
 )
 def test_what_cannot_be_stored_is_refused(tmp_path, array, message):
@@ -120,6 +123,188 @@ def test_columns_are_projected(reference):
         "charge",
         "pdg_id",
     ]
+
+
+PARTICLES = ak.Array(
+    [[{"pt": 1.0, "hits": [{"x": 1}]}, {"pt": 2.0, "hits": []}], [], [{"pt": 3.0, "hits": []}]]
+)
+NESTED = {
+    "lists": PARTICLES,
+    "lists of lists": ak.Array([[[{"x": 1}], []], [], [[{"x": 2}, {"x": 3}]]]),
+    "fields": ak.zip(
+        {
+            "n": np.arange(3),
+            "particles": PARTICLES,
+            "vertices": ak.Array([[[{"x": 1}], []], [], [[]]]),
+            "numbers": ak.Array([[[1.5], []], [], [[2.5]]]),
+            "two": ak.to_regular(ak.Array([[{"x": 1}, {"x": 2}]] * 3)),
+            "record": ak.zip({"z": np.arange(3), "inner": PARTICLES}, depth_limit=1),
+            "no/file name": PARTICLES,
+            "dotted.name": PARTICLES,
+        },
+        depth_limit=1,
+    ),
+    "empty": PARTICLES[:0],
+    "only empty": PARTICLES[[1, 1]],
+    "of a fixed length": ak.to_regular(ak.Array([[{"x": 1}, {"x": 2}]] * 3)),
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_nested_lists_come_back(tmp_path, name):
+    array = NESTED[name]
+    data = small(tmp_path / "d", [array, array[:0], array[::-1]])
+    written = ak.to_packed(ak.concatenate([array, array[::-1]]))
+    assert str(data.read().type) == str(written.type)
+    assert data.read().to_list() == written.to_list()
+    empty = data.read(shards=[])
+    assert str(empty.type) == str(array[:0].type)
+    assert [len(each) for each in data.iterate()] == [len(array), 0, len(array)]
+    data.verify()
+
+
+def test_lists_of_records_are_stored_flat(tmp_path):
+    data = small(tmp_path / "d", [NESTED["fields"][["n", "particles", "vertices", "numbers"]]])
+    (shard,) = data.shards
+    particles, vertices = "jets.particles", "jets.vertices"
+    assert shard["parts"] == {
+        "jets": [particles, f"{particles}.hits", vertices, f"{vertices}.each"]
+    }
+    assert shard["counts"] == {
+        "jets": 3,
+        **{particles: 3, f"{particles}.hits": 1, vertices: 3, f"{vertices}.each": 1},
+    }
+    columns = {
+        name: {str(field.name): str(field.type) for field in found.schema_arrow}
+        for name in shard["counts"]
+        if (found := pq.ParquetFile(data.path / name / "00000.parquet"))
+    }
+    assert columns["jets"] | {"numbers": "nested"} == {
+        **{"n": "int64", "particles": "uint32", "vertices": "uint32"},
+        "numbers": "nested",
+    }
+    assert columns[particles] == {"pt": "double", "hits": "uint32"}
+    assert columns[vertices] == {"count": "uint32"}
+    assert columns[f"{vertices}.each"] == {"x": "int64"}
+
+
+def test_columns_of_nested_lists_are_projected(tmp_path):
+    data = produce(
+        tmp_path / "d",
+        lambda _: Shard({"jets": NESTED["fields"], "particles": PARTICLES}),
+        *(1,),
+        kind="test",
+        settings={},
+    )
+    for collection, columns, kind in (
+        ("jets", ["particles.pt"], "{particles: var * {pt: float64}}"),
+        (
+            *("jets", ["particles.hits", "particles.pt"]),
+            "{particles: var * {pt: float64, hits: var * {x: int64}}}",
+        ),
+        ("jets", ["particles.hits"], "{particles: var * {hits: var * {x: int64}}}"),
+        ("jets", ["vertices", "n"], "{vertices: var * var * {x: int64}, n: int64}"),
+        ("jets", ["record.inner.pt"], "{record: {inner: var * {pt: float64}}}"),
+        ("jets", ["two.x"], "{two: 2 * {x: int64}}"),
+        ("particles", ["pt"], "var * {pt: float64}"),
+        ("particles", ["hits.x"], "var * {hits: var * {x: int64}}"),
+    ):
+        assert str(data.read(collection, columns).type) == f"3 * {kind}"
+        assert str(data.read(collection, columns, shards=[]).type) == f"0 * {kind}"
+    with pytest.raises(ValueError, match=r"no column 'particles.hits.y'; .*particles.hits.x"):
+        data.read("jets", ["particles.hits.y"])
+    with pytest.raises(ValueError, match="no column 'eta'; choose from pt, hits"):
+        data.read("particles", ["eta"])
+
+
+def test_only_what_is_asked_for_is_unpacked(reference, monkeypatch):
+    seen = []
+    real = pq.ParquetFile.read
+
+    def read(self, columns=None, **options):
+        seen.append(columns)
+        return real(self, columns, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read", read)
+    reference.read("jets", ["label", "constituents.pt"], shards=[0])
+    assert seen == [["label", "constituents"], ["pt"]]
+    seen.clear()
+    reference.read("jets", ["label"], shards=[0])
+    assert seen == [["label"]]
+    seen.clear()
+    reference.read("jets", shards=[])
+    with open_file(reference.path) as source:
+        size = source.table.entry_bytes(["label", "constituents.pt"])
+        assert source.table.read(["pt"], 0, 0)["pt"].to_list() == []
+    assert seen == []
+    assert str(reference.read("jets", [], shards=[]).type) == "0 * {}"
+    counts = reference.shards[0]["counts"]
+    assert size == 2 + 4 * counts["jets.constituents"] / counts["jets"] + 8
+
+
+def test_parts_are_no_collections(dataset):
+    assert dataset.counts == {"jets": SHARDS * 40, "event": SHARDS * 40}
+    assert "constituents" not in repr(dataset)
+    part = "jets.constituents"
+    with pytest.raises(ValueError, match="no collection 'jets.constituents'; .* jets, event$"):
+        dataset.read(part)
+    records = ak.zip({"pt": np.zeros(dataset.shards[0]["counts"][part])})
+    with pytest.raises(ValueError, match="no base 'jets.constituents'; choose from jets, event$"):
+        dataset.write("scores", 0, records, base=part)
+    with pytest.raises(ValueError, match="is a part that another is stored in"):
+        dataset.write(part, 0, records, base=None, overwrite=True)
+    dataset.write("more.constituents", 0, records, base=None)
+    with pytest.raises(ValueError, match="'more.constituents' is there twice"):
+        dataset.write("more", 0, jets(0))
+    assert not (dataset.path / "more").exists()
+    dataset.verify()
+
+
+@pytest.mark.parametrize("first", ["jets", "jets.constituents"])
+def test_collection_with_the_name_of_a_part_is_refused(tmp_path, first):
+    both = {
+        name: jets(0) for name in sorted(["jets", "jets.constituents"], reverse=first != "jets")
+    }
+    with pytest.raises(RuntimeError, match="'jets.constituents' is there twice"):
+        produce(tmp_path / "d", lambda _: Shard(both), 1, kind="", settings={})
+
+
+def test_nested_collection_is_added_and_replaced(dataset):
+    for shard in range(SHARDS):
+        dataset.write("sub.jets-v2", shard, jets(shard))
+    assert dataset.counts["sub.jets-v2"] == SHARDS * 40
+    assert ak.array_equal(dataset.read("sub.jets-v2"), dataset.read("jets"), dtype_exact=True)
+    truncate(dataset.path / "jets.constituents" / "00003.parquet")
+    repaired = toy(dataset.path, broken=set(range(SHARDS)) - {3})
+    repaired.verify()
+    assert repaired.manifest == dataset.manifest
+    part = dataset.path / "sub.jets-v2.constituents" / "00000.parquet"
+    assert part.exists()
+    dataset.write("sub.jets-v2", 0, jets(0)[["pt"]], overwrite=True)
+    assert not part.exists()
+    assert Dataset.open(dataset.path).read("sub.jets-v2", shards=[0]).fields == ["pt"]
+    with pytest.raises(ValueError, match="shards of sub.jets-v2 differ in their fields"):
+        dataset.read("sub.jets-v2")
+    dataset.verify()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.set_column(1, "constituents", [t["constituents"].to_numpy() + 1]), "counts"),
+        (lambda t: t.set_column(1, "constituents", [t["pt"]]), "got float32, expected numbers"),
+        (lambda t: t.slice(0, 39), "has 39 entries, expected 40"),
+        (lambda t: t.replace_schema_metadata({}), "does not say which columns are lists"),
+    ],
+)
+def test_lists_that_do_not_fit_are_damage(tmp_path, change, message):
+    data = small(tmp_path / "d", [jets(0)[["pt", "constituents"]]])
+    path = data.path / "jets" / "00000.parquet"
+    pq.write_table(change(pq.read_table(path)), path)
+    data.shards[0]["bytes"]["jets"] = path.stat().st_size
+    with pytest.raises(ValueError, match=f"jets/00000.parquet: .*{message}.*damaged") as caught:
+        data.read()
+    assert "\n" not in str(caught.value)
 
 
 def test_wrong_names_are_answered_with_the_choices(reference):
@@ -199,8 +384,8 @@ def test_open_says_what_is_wrong(dataset, tmp_path):
         Dataset.open(tmp_path)
     path = dataset.path / "manifest.json"
     text = path.read_text()
-    path.write_text(text.replace('"schema": 1', '"schema": 99'))
-    with pytest.raises(ValueError, match="schema version 99, expected 1"):
+    path.write_text(text.replace(f'"schema": {SCHEMA}', '"schema": 99'))
+    with pytest.raises(ValueError, match=f"schema version 99, expected {SCHEMA}"):
         Dataset.open(dataset.path)
     path.write_text(text[:100])
     with pytest.raises(ValueError, match=r"manifest.json is damaged"):

@@ -17,7 +17,7 @@ import pytest
 from helpers.toy_dataset import SETTINGS, SHARDS, contents, jets, make, small, toy, truncate
 
 from fivesigma import storage
-from fivesigma.datasets import Dataset, Shard, produce
+from fivesigma.datasets import SCHEMA, Dataset, Shard, produce
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,9 @@ def flip(path):
 
 
 @pytest.mark.parametrize("damage", [truncate, flip, Path.unlink])
-def test_damaged_shard_is_named_and_made_anew(dataset, reference, damage):
-    path = dataset.path / "jets" / "00003.parquet"
+@pytest.mark.parametrize("name", ["jets", "jets.constituents"])
+def test_damaged_shard_is_named_and_made_anew(dataset, reference, name, damage):
+    path = dataset.path / name / "00003.parquet"
     damage(path)
     with pytest.raises(ValueError, match="00003.parquet is (truncated|changed|missing)"):
         dataset.verify()
@@ -95,8 +96,8 @@ def test_other_settings_are_refused_and_named(dataset):
 def test_other_schema_is_refused_or_overwritten(dataset, reference):
     for name in ("settings.json", "manifest.json"):
         path = dataset.path / name
-        path.write_text(path.read_text().replace('"schema": 1', '"schema": 0'))
-    with pytest.raises(ValueError, match="schema version 0, expected 1"):
+        path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', '"schema": 0'))
+    with pytest.raises(ValueError, match=f"schema version 0, expected {SCHEMA}"):
         toy(dataset.path)
     toy(dataset.path, overwrite=True)
     assert contents(dataset.path) == contents(reference.path)
@@ -116,8 +117,8 @@ def test_overwrite_removes_the_dataset_and_nothing_else(dataset):
     (dataset.path / "jets" / ".00001.parquet.0123abcd.tmp").write_text("of a dead run")
     small(dataset.path, [jets(0)], overwrite=True)
     assert sorted(contents(dataset.path)) == [
-        *("jets/00000.parquet", "jets/note.txt", "manifest.json"),
-        *("settings.json", "shards/00000.json"),
+        *("jets.constituents/00000.parquet", "jets/00000.parquet", "jets/note.txt"),
+        *("manifest.json", "settings.json", "shards/00000.json"),
     ]
 
 
@@ -161,7 +162,7 @@ def test_full_disk_leaves_what_is_whole(reference, tmp_path, monkeypatch):
 
     def fsync(_):
         calls.append(None)
-        if len(calls) > 8:
+        if len(calls) > 10:  # the settings, four files a shard, one more
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(storage.os, "fsync", fsync)

@@ -250,9 +250,7 @@ def _pad(
     for b in range(len(rows)):
         begin = offsets[rows[b]]
         length = offsets[rows[b] + 1] - begin
-        for k in range(length):
-            for f in range(values.shape[1]):
-                x[b, k, f] = values[begin + k, f]
+        x[b, :length] = values[begin : begin + length]
         x[b, length:] = 0
         mask[b, :length] = True
         mask[b, length:] = False

@@ -285,20 +285,22 @@ def _standardised(
     """
     inputs = inputs if inputs.mean else _completed(inputs, table, pieces)
     clip = [table[name].clip for name in inputs.features]
-    constants = list(zip(inputs.mean, inputs.scale, clip, strict=True))
-    values = np.empty((len(inputs.features), len(pieces)), np.float32)  # each feature in one piece
+    constants = np.array([inputs.mean, inputs.scale, clip], np.float32).T
+    values = np.empty((len(pieces), len(inputs.features)), np.float32)
 
     def fill(number: int) -> None:
         with np.errstate(divide="ignore", invalid="ignore"):  # shares of jets without pT
             c, j, _ = pieces.block(number)
-            for row, name, three in zip(values, inputs.features, constants, strict=True):
-                column = _evaluated(name, table[name], c, j)
-                _standardise(column, np.array(three, np.float32), row[pieces.rows[number]])
+            rows = values[pieces.rows[number]]
+            columns = np.empty(rows.shape[::-1], np.float32)
+            for column, name, three in zip(columns, inputs.features, constants, strict=True):
+                _standardise(_evaluated(name, table[name], c, j), three, column)
+            _transpose(columns, rows)
 
     with ThreadPoolExecutor(get_num_threads()) as pool:
         for _ in pool.map(fill, range(len(pieces.rows))):
             pass
-    return inputs, values.T
+    return inputs, values
 
 
 @njit(cache=True, nogil=True)
@@ -309,6 +311,13 @@ def _standardise(column: np.ndarray, constants: np.ndarray, out: np.ndarray) -> 
         if value != value:  # 0 / 0 in a ratio: the mean
             value = np.float32(0)
         out[row] = min(max(value, -clip), clip)
+
+
+@njit(cache=True, nogil=True)
+def _transpose(columns: np.ndarray, rows: np.ndarray) -> None:
+    for row in range(len(rows)):
+        for i in range(len(columns)):
+            rows[row, i] = columns[i, row]
 
 
 def _completed(inputs: Inputs, table: dict[str, Feature], pieces: _Pieces | _Whole) -> Inputs:

@@ -27,6 +27,7 @@ VERBS = {
         "versions, processes, recipes, models; or one dataset or run",
     ),
 }
+_LISTS = ("collections.abc.Sequence[", "typing.Sequence[")
 _ALONE = ("-h", "--help", "--print_config")
 _USAGE = """usage: fivesigma VERB [options]     (fivesigma VERB --help tells the options)
 
@@ -130,7 +131,7 @@ def _named(words: list[str], function: Callable[..., Any]) -> list[str]:
     parameters = inspect.signature(function).parameters.values()
     free = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     hints = get_type_hints(function)
-    several = {name for name in free if "Sequence" in str(hints[name])}
+    several = {name for name, hint in hints.items() if str(hint).startswith(_LISTS)}
     flags = {f"--{name}" for name, hint in hints.items() if hint is bool}
     named: list[str] = []
     loose: list[str] = []
@@ -145,7 +146,7 @@ def _named(words: list[str], function: Callable[..., Any]) -> list[str]:
         elif word in _ALONE or "=" in word:
             named.append(word)
         elif word[2:] in several and not follows.startswith("["):
-            named.append(f"{word}={_listed([follows])}")
+            named.append(f"{word}={_listed(follows.split(','))}")
             index += 1
         else:
             named += [word, follows] if index + 1 < len(words) else [word]
@@ -155,7 +156,7 @@ def _named(words: list[str], function: Callable[..., Any]) -> list[str]:
         taken = loose[position:] if name in several else loose[position : position + 1]
         if taken:
             named.append(f"--{name}={_listed(taken) if name in several else taken[0]}")
-    spare = [] if several else loose[len(free) :]
+    spare = [] if several & set(free) else loose[len(free) :]
     return named + spare
 
 

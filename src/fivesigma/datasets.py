@@ -2,6 +2,7 @@
 
     data/jets/settings.json           what was asked for; there from the beginning
               jets/00000.parquet      a collection of a shard
+              jets.constituents/00000.parquet   a part of it: the records of all its lists
               shards/00000.json       the shard's record, written last: this shard is whole
               manifest.json           all records and their totals, written at the end
 
@@ -22,7 +23,6 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-import pyarrow as pa
 
 from fivesigma.manifests import (
     MANIFEST,
@@ -34,7 +34,14 @@ from fivesigma.manifests import (
     read_header,
 )
 from fivesigma.production import begin, check_free, make_missing
-from fivesigma.shards import Record, Shard, collection_path, read_table, to_awkward, write_derived
+from fivesigma.shards import (
+    Record,
+    Shard,
+    collection_path,
+    collections_of,
+    read_shard,
+    write_derived,
+)
 from fivesigma.storage import check_file, locked, write_json
 
 __all__ = ["SCHEMA", "SPLITS", "Dataset", "Shard", "produce", "split_of"]
@@ -116,7 +123,7 @@ class Dataset:
 
     @property
     def shards(self) -> list[Record]:
-        """Records of the shards: index, info, and counts, bytes, checksums by collection."""
+        """Records of the shards: index, info; counts, bytes, checksums by collection and part."""
         return self.manifest["shards"]
 
     @property
@@ -146,9 +153,14 @@ class Dataset:
         """
         chosen = self._chosen(collection, shards)
         if not chosen:  # none asked for: an empty array of the right type
-            chosen = [next(shard for shard in self.shards if collection in shard["counts"])]
-            return to_awkward([self._table(collection, columns, chosen[0])])[:0]
-        return to_awkward([self._table(collection, columns, shard) for shard in chosen])
+            first = next(shard for shard in self.shards if collection in shard["counts"])
+            return read_shard(self.path, first, collection, columns, entries=False)
+        arrays = [read_shard(self.path, each, collection, columns) for each in chosen]
+        kinds = dict.fromkeys(str(array.type.content) for array in arrays)
+        if len(kinds) > 1:
+            message = f"shards of {collection} differ in their fields: {' and '.join(kinds)}"
+            raise ValueError(f"{self.path}: {message}")
+        return arrays[0] if len(arrays) == 1 else ak.concatenate(arrays)
 
     def iterate(
         self,
@@ -158,7 +170,7 @@ class Dataset:
     ) -> Iterator[ak.Array]:
         """Read a collection shard by shard, for datasets larger than memory; as `read`."""
         for shard in self._chosen(collection, shards):
-            yield to_awkward([self._table(collection, columns, shard)])
+            yield read_shard(self.path, shard, collection, columns)
 
     def write(
         self,
@@ -222,11 +234,6 @@ class Dataset:
                 raise ValueError(f"{self.path}: {message}")
         return [known[index] for index in chosen]
 
-    def _table(self, collection: str, columns: Sequence[str] | None, shard: Record) -> pa.Table:
-        path = collection_path(self.path, collection, shard["index"])
-        check_file(path, shard["bytes"][collection])
-        return read_table(path, columns)
-
 
 def _why_unreadable(folder: Path) -> str:
     if not is_dataset(folder):
@@ -243,15 +250,18 @@ def _check_addition(
     shard: Record, collection: str, count: int, overwrite: bool, base: str | None
 ) -> None:
     there = collection in shard["counts"]
+    bases = collections_of(shard)
     wrong = None
-    if there and collection not in shard["derived"]:
+    if there and collection not in bases:
+        wrong = "is a part that another is stored in; choose another name"
+    elif there and collection not in shard["derived"]:
         wrong = "is what the dataset was made of; choose another name"
     elif there and not overwrite:
         wrong = "is there; replace it with --overwrite, or choose another name"
-    elif base is not None and base not in shard["counts"]:
-        wrong = f"has no base {base!r}; choose from {', '.join(shard['counts'])}"
-    elif base is not None and count != shard["counts"][base]:
-        wrong = f"has {count} entries, expected one for each of {shard['counts'][base]} {base}"
+    elif base is not None and base not in bases:
+        wrong = f"has no base {base!r}; choose from {', '.join(bases)}"
+    elif base is not None and count != bases[base]:
+        wrong = f"has {count} entries, expected one for each of {bases[base]} {base}"
     if wrong:
         message = f"collection {collection!r} of shard {shard['index']} {wrong}"
         raise ValueError(message)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fivesigma.shards import Record
+from fivesigma.shards import Record, collections_of
 from fivesigma.storage import canonical, read_json
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 #: version of the layout of a dataset's folder
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 SETTINGS = "settings.json"
 _FORMAT = "fivesigma dataset"
@@ -69,7 +69,7 @@ def header(
 def manifest(head: Mapping[str, Any], shards: Sequence[Record]) -> dict[str, Any]:
     """The content of `manifest.json`: the header, totals over the shards, and the shards."""
     infos = [shard["info"] for shard in shards]
-    counts = [shard["counts"] for shard in shards]
+    counts = [collections_of(shard) for shard in shards]
     collections = dict.fromkeys(name for count in counts for name in count)
     return {
         **{key: value for key, value in head.items() if key != "shards"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from fivesigma.manifests import MANIFEST, SETTINGS, is_dataset, read_header, require_same
-from fivesigma.shards import Record, Shard, remove_shards, whole_record, write_shard
-from fivesigma.storage import remove_temporaries, write_json
+from fivesigma.shards import Record, Shard, collection_path, read_record, write_shard
+from fivesigma.storage import check_file, remove_temporaries, write_json
 from fivesigma.workers import map_unordered
 
 __all__ = ["begin", "check_free", "make_missing"]
@@ -50,8 +51,30 @@ def begin(folder: Path, head: Mapping[str, Any], overwrite: bool) -> None:
         require_same(folder, read_header(marks[0]), head)
     else:
         (folder / MANIFEST).unlink(missing_ok=True)
-        remove_shards(folder)
+        _remove_shards(folder)
     write_json(folder / SETTINGS, head)
+
+
+def _remove_shards(folder: Path) -> None:
+    """Remove all shards and their records, and nothing that a user has put beside them."""
+    for path in folder.glob("*/*"):
+        if re.fullmatch(r"\d{5,}\.(parquet|json)", path.name):
+            path.unlink()
+    for path in folder.iterdir():
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _whole_record(folder: Path, index: int) -> Record | None:
+    """The record of a shard, None unless all that `produce` made of it is there and unchanged."""
+    record = read_record(folder, index)
+    try:
+        for collection in record["counts"].keys() - record["derived"].keys():
+            path = collection_path(folder, collection, index)
+            check_file(path, record["bytes"][collection], record["checksums"][collection])
+    except (KeyError, ValueError):
+        return None
+    return record
 
 
 def make_missing(
@@ -69,7 +92,7 @@ def make_missing(
         RuntimeError: shards failed (the others are made first), or a worker died.
         OSError: the disk is full; the others would fail too.
     """
-    found = {index: whole_record(folder, index) for index in range(shards)}
+    found = {index: _whole_record(folder, index) for index in range(shards)}
     records = {index: record for index, record in found.items() if record is not None}
     missing = [index for index in found if index not in records]
     task = partial(_make_shard, folder.absolute(), make)

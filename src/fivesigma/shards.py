@@ -2,17 +2,25 @@
 
 The record `shards/<index>.json` is written after the collections `<collection>/<index>.parquet`
 and holds their counts, sizes and checksums: a shard with a record that fits its files is complete.
+
+Every file is flat. A field that is a list of records is a column with the numbers of its records,
+which follow one another in a file of their own, a part: `jets.constituents` of `jets`. Where the
+entries of a collection are lists themselves, the part is `particles.each`. Parquet's nested lists
+take longer to decode than the values in them; only lists of plain numbers are left to Parquet.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
+import inspect
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -26,17 +34,27 @@ __all__ = [
     "Record",
     "Shard",
     "collection_path",
-    "read_table",
-    "remove_shards",
-    "to_awkward",
-    "whole_record",
+    "collections_of",
+    "column_sizes",
+    "read_record",
+    "read_shard",
     "write_derived",
     "write_shard",
 ]
 
 _MOMENTUM = {"pt", "eta", "phi", "mass"}
-#: index, info, and by collection: counts, bytes, checksums, derived (name of the base or None)
+#: index, info; parts: collection -> its parts; and by collection and part: counts, bytes,
+#: checksums, derived (name of the base or None)
 Record = dict[str, Any]
+
+#: note in the schema of a Parquet file, {"lists": columns that are numbers of records in parts,
+#: "top": whether the only column is `_COUNT`, whose part is `_EACH`}
+_NOTE = b"fivesigma"
+_COUNT, _EACH = "count", "each"
+#: newer versions of Arrow end a page after 20 000 rows, too early for zstd to do its best
+_PAGES_END_BY_ROWS = "max_rows_per_page" in inspect.signature(pq.write_table).parameters
+#: fields that can name a part; lists of records in others stay nested in Parquet
+_FIELD = re.compile(r"\w[\w-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,7 @@ class Shard:
 
 
 def collection_path(folder: Path, collection: str, index: int) -> Path:
-    """The file of one collection of one shard.
+    """The file of one collection, or part, of one shard.
 
     Raises:
         ValueError: a name that could leave the folder, or that the dataset uses itself.
@@ -85,10 +103,12 @@ def write_shard(folder: Path, index: int, shard: Shard) -> Record:
     if not shard.collections:
         message = f"shard {index} has no collections; expected at least one"
         raise ValueError(message)
-    old = _read_record(folder, index)
+    old = read_record(folder, index)
     record: Record = {"index": index, "info": dict(shard.info)}
     for key in ("counts", "bytes", "checksums", "derived"):
         record[key] = {name: old[key][name] for name in old.get("derived", ())}
+    parts = old.get("parts", {})
+    record["parts"] = {name: parts[name] for name in parts if name in record["derived"]}
     for collection, array in shard.collections.items():
         _write_collection(folder, record, collection, array)
     write_json(_record_path(folder, index), record)
@@ -98,26 +118,56 @@ def write_shard(folder: Path, index: int, shard: Shard) -> Record:
 def write_derived(
     folder: Path, record: Record, collection: str, array: ak.Array, base: str | None
 ) -> None:
-    """Add a collection to a shard, and to its record on disk and in memory."""
+    """Add a collection to a shard, or replace one; also in its record on disk and in memory."""
+    before = _files_of(record, collection)
     _write_collection(folder, record, collection, array)
-    record["derived"][collection] = base
+    after = _files_of(record, collection)
+    record["derived"] |= dict.fromkeys(after, base)
     write_json(_record_path(folder, record["index"]), record)
+    for name in before:
+        if name not in after:
+            collection_path(folder, name, record["index"]).unlink(missing_ok=True)
+
+
+def collections_of(record: Record) -> dict[str, int]:
+    """Number of entries by collection, without the parts that some are stored in."""
+    parts = {part for names in record["parts"].values() for part in names}
+    return {name: count for name, count in record["counts"].items() if name not in parts}
+
+
+def _files_of(record: Record, collection: str) -> list[str]:
+    """A collection and its parts, if it is there."""
+    if collection not in record["counts"]:
+        return []
+    return [collection, *record["parts"].get(collection, ())]
 
 
 def _write_collection(folder: Path, record: Record, collection: str, array: ak.Array) -> None:
-    path = collection_path(folder, collection, record["index"])
     try:
-        data = _to_parquet(array)
+        flat = _flat(collection, _storable(array))
+        files = {name: _to_parquet(layout, note) for name, (layout, note) in flat.items()}
     except ValueError as error:
         message = f"collection {collection}: {error}"
         raise ValueError(message) from None
-    write_file(path, data)
-    record["counts"][collection] = len(array)
-    record["bytes"][collection] = len(data)
-    record["checksums"][collection] = hashlib.sha256(data).hexdigest()
+    replaced = [name for name in _files_of(record, collection) if name in record["derived"]]
+    for name in files:
+        if name in record["counts"] and name not in replaced:
+            message = f"collection {name!r} is there twice, once as lists of records; rename one"
+            raise ValueError(message)
+    for name, data in files.items():
+        write_file(collection_path(folder, name, record["index"]), data)
+    for key in ("counts", "bytes", "checksums", "derived", "parts"):
+        for name in replaced:
+            record[key].pop(name, None)
+    for name, data in files.items():
+        record["counts"][name] = len(flat[name][0])
+        record["bytes"][name] = len(data)
+        record["checksums"][name] = hashlib.sha256(data).hexdigest()
+    if len(files) > 1:
+        record["parts"][collection] = list(files)[1:]
 
 
-def _read_record(folder: Path, index: int) -> Record:
+def read_record(folder: Path, index: int) -> Record:
     """The record of a shard, empty where there is none that can be read."""
     try:
         return read_json(_record_path(folder, index))
@@ -125,81 +175,235 @@ def _read_record(folder: Path, index: int) -> Record:
         return {}
 
 
-def whole_record(folder: Path, index: int) -> Record | None:
-    """The record of a shard, None unless all that `produce` made of it is there and unchanged."""
-    record = _read_record(folder, index)
-    try:
-        for collection in record["counts"].keys() - record["derived"].keys():
-            path = collection_path(folder, collection, index)
-            check_file(path, record["bytes"][collection], record["checksums"][collection])
-    except (KeyError, ValueError):
-        return None
-    return record
+class _Part(NamedTuple):
+    """What to read of a file: its columns, and what their names begin with for the user."""
+
+    name: str
+    columns: Sequence[str] | None
+    prefix: str = ""
 
 
-def remove_shards(folder: Path) -> None:
-    """Remove all shards and their records, and nothing that a user has put beside them."""
-    for path in folder.glob("*/*"):
-        if re.fullmatch(r"\d{5,}\.(parquet|json)", path.name):
-            path.unlink()
-    for path in folder.iterdir():
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
+def read_shard(
+    folder: Path,
+    record: Record,
+    collection: str,
+    columns: Sequence[str] | None = None,
+    *,
+    entries: bool = True,
+) -> ak.Array:
+    """Read a collection of one shard: the array that was written, without option types.
 
-
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a collection of one shard, whole or some columns ("pt", "constituents.pt").
+    Args:
+        folder: of the dataset.
+        record: of the shard.
+        collection: its name.
+        columns: fields to read ("pt", "constituents.pt"); None reads all.
+        entries: False reads no data, and gives an empty array of the same type.
 
     Raises:
-        ValueError: unknown column, or no Parquet file that can be read.
+        ValueError: unknown column; a file that is missing, truncated or damaged.
     """
+    array = ak.Array(_read(folder, record, _Part(collection, columns), entries))
+    return array if entries else array[:0]  # without columns there are entries even so
+
+
+def _read(folder: Path, record: Record, part: _Part, entries: bool) -> Any:
+    """The layout of a collection or part, its lists of records filled from their own parts."""
+    with _opened(folder, record, part.name) as (file, lists, top):
+        inner = _inner(part, lists, top)
+        leaves = _leaves(file, part, lists, top)
+        table = file.read(leaves) if entries else file.read_row_groups([], leaves)
+    layout = ak.transform(_as_written, ak.from_arrow(table, highlevel=False), highlevel=False)
+    made = {}
+    for column, each in inner.items():
+        content = _read(folder, record, each, entries)
+        try:
+            made[column] = _list(layout[column], content)
+        except ValueError as error:
+            message = f"{collection_path(folder, part.name, record['index'])}: {column}: {error}"
+            raise ValueError(message) from None
+    if top:
+        return made[_COUNT]
+    return _with_contents(layout, made) if made else layout
+
+
+@contextmanager
+def _opened(
+    folder: Path, record: Record, name: str
+) -> Iterator[tuple[pq.ParquetFile, list[str], bool]]:
+    """The file of a collection or part, and what its note says; errors name the file."""
+    path = collection_path(folder, name, record["index"])
+    if name not in record["counts"]:
+        message = f"{path} is not in the record of shard {record['index']}, which is damaged"
+        raise ValueError(message)
+    check_file(path, record["bytes"][name])
     try:
         with pq.ParquetFile(path) as file:
-            return file.read(None if columns is None else _leaves(file, columns))
+            if file.metadata.num_rows != (count := record["counts"][name]):
+                message = f"has {file.metadata.num_rows} entries, expected {count}; it is damaged"
+                raise ValueError(message)
+            yield file, *_note(file)
     except (OSError, ValueError) as error:  # Arrow's own errors are ValueErrors
         message = f"{path}: {error}"
         raise ValueError(message) from None
 
 
-def _leaves(file: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
-    """Parquet's names of columns: "constituents.pt" is "constituents.list.element.pt" there."""
-    paths = [file.schema.column(i).path for i in range(len(file.schema))]
-    names = {path: path.replace(".list.element", "") for path in paths}
+def _note(file: pq.ParquetFile) -> tuple[list[str], bool]:
+    names = file.schema_arrow.names
+    match json.loads((file.schema_arrow.metadata or {}).get(_NOTE, b"{}")):
+        case {"lists": [*lists], "top": bool(top)} if all(name in names for name in lists):
+            if not top or lists == [_COUNT]:
+                return lists, top
+    message = "does not say which columns are lists; it is damaged"
+    raise ValueError(message)
+
+
+def _inner(part: _Part, lists: Sequence[str], top: bool) -> dict[str, _Part]:
+    """Column of numbers of records -> the part of these records, and what is wanted of it."""
+    if top:
+        return {_COUNT: part._replace(name=f"{part.name}.{_EACH}")}
+    inner = {}
+    for name in lists:
+        columns = None
+        if part.columns is not None:
+            columns = [c[len(name) + 1 :] for c in part.columns if f"{c}.".startswith(f"{name}.")]
+            if not columns:
+                continue
+        whole = columns is None or "" in columns
+        prefix = f"{part.prefix}{name}."
+        inner[name] = _Part(f"{part.name}.{name}", None if whole else columns, prefix)
+    return inner
+
+
+def _leaves(
+    file: pq.ParquetFile, part: _Part, lists: Sequence[str], top: bool
+) -> list[str] | None:
+    """Parquet's names of the columns of a file itself that are wanted."""
+    if top or part.columns is None:
+        return None
+    names = _names(file)
     chosen = []
-    for column in columns:
-        found = [path for path, name in names.items() if f"{name}.".startswith(f"{column}.")]
+    for column in part.columns:
+        first = column.partition(".")[0]
+        own = first if first in lists else column
+        found = [path for path, name in names.items() if f"{name}.".startswith(f"{own}.")]
         if not found:
-            close = difflib.get_close_matches(column, names.values())
-            message = f"no column {column!r}; choose from {', '.join(close or names.values())}"
+            choices = [part.prefix + name for name in names.values()]
+            wrong = part.prefix + column
+            close = difflib.get_close_matches(wrong, choices)
+            message = f"no column {wrong!r}; choose from {', '.join(close or choices)}"
             raise ValueError(message)
         chosen += found
+    if part.prefix:  # as in the file; the fields of entries are in the order asked for
+        return [path for path in names if path in chosen]
     return list(dict.fromkeys(chosen))
 
 
-def to_awkward(tables: Sequence[pa.Table]) -> ak.Array:
-    """Join tables and give the array that was written, without option types."""
-    layout = ak.from_arrow(pa.concat_tables(tables), highlevel=False)
-    return ak.Array(ak.transform(_as_written, layout, highlevel=False))
+def _names(file: pq.ParquetFile) -> dict[str, str]:
+    """Parquet's name of each column, e.g. "scores.list.element" -> "scores"."""
+    paths = [file.schema.column(i).path for i in range(len(file.schema))]
+    return {path: path.replace(".list.element", "").lstrip(".") for path in paths}
 
 
-def _to_parquet(array: ak.Array) -> memoryview:
-    """The bytes of a Parquet file; equal arrays give equal bytes."""
-    array = ak.transform(_without_options, ak.to_packed(array))
+def _list(counts: Any, content: Any) -> Any:
+    """Lists of so many records, one after the other."""
+    if not counts.is_numpy or counts.data.dtype != np.uint32:
+        message = f"got {counts.form.type}, expected numbers of records as uint32; it is damaged"
+        raise ValueError(message)
+    offsets = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts.data, out=offsets[1:])
+    if offsets[-1] != len(content):
+        message = f"counts {offsets[-1]} records, expected {len(content)}; it is damaged"
+        raise ValueError(message)
+    return ak.contents.ListOffsetArray(ak.index.Index64(offsets), content)
+
+
+def _with_contents(layout: Any, made: Mapping[str, Any]) -> Any:
+    contents = [made.get(name, layout[name]) for name in layout.fields]
+    return ak.contents.RecordArray(
+        contents, layout.fields, length=len(layout), parameters=layout.parameters
+    )
+
+
+def column_sizes(folder: Path, record: Record, collection: str) -> dict[str, tuple[int, int]]:
+    """Number of values, and bytes when unpacked, of each column; reads no data.
+
+    Raises:
+        ValueError: a file that is missing, truncated or damaged.
+    """
+    sizes: dict[str, tuple[int, int]] = {}
+    with _opened(folder, record, collection) as (file, lists, top):
+        about = file.metadata
+        for i, name in enumerate(_names(file).values()):
+            chunks = [about.row_group(group).column(i) for group in range(about.num_row_groups)]
+            values = sum(chunk.num_values for chunk in chunks)
+            sizes[name] = (values, sum(chunk.total_uncompressed_size for chunk in chunks))
+        inner = _inner(_Part(collection, None), lists, top)
+    for column, part in inner.items():
+        sizes.pop(column, None)
+        found = column_sizes(folder, record, part.name)
+        sizes |= {name if top else f"{column}.{name}": each for name, each in found.items()}
+    return sizes
+
+
+def _storable(array: ak.Array) -> Any:
+    """The layout of an array without what no entry reaches, and without option types."""
+    array = ak.to_packed(ak.transform(_without_options, ak.to_packed(array)))
     if not array.fields or "unknown" in str(array.type):
         message = f"got {array.type}, expected records whose fields have known types"
         raise ValueError(message)
-    form = ak.to_layout(array).form
+    return ak.to_layout(array)
+
+
+def _flat(name: str, layout: Any) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Name of a collection and of each of its parts -> its flat layout, and its note."""
+    if _lists_records(layout):
+        counts = ak.contents.RecordArray([_counts(layout)], [_COUNT])
+        own = {name: (counts, {"lists": [_COUNT], "top": True})}
+        return own | _flat(f"{name}.{_EACH}", layout.content)
+    if not layout.is_record:  # lists of fixed length
+        return {name: (layout, {"lists": [], "top": False})}
+    named = [column for column in layout.fields if _FIELD.fullmatch(column)]
+    lists = {column: layout[column] for column in named if _lists_records(layout[column])}
+    own = _with_contents(layout, {column: _counts(each) for column, each in lists.items()})
+    flat = {name: (own, {"lists": list(lists), "top": False})}
+    for column, each in lists.items():
+        flat |= _flat(f"{name}.{column}", each.content)
+    return flat
+
+
+def _lists_records(layout: Any) -> bool:
+    """Whether these are lists, or lists of lists, of records; not of a fixed length."""
+    if layout.is_record or not layout.is_list or layout.is_regular:
+        return False
+    return bool(layout.content.is_record) or _lists_records(layout.content)
+
+
+def _counts(lists: Any) -> Any:
+    return ak.contents.NumpyArray(np.diff(lists.offsets.data).astype(np.uint32))
+
+
+def _to_parquet(layout: Any, note: Mapping[str, Any]) -> memoryview:
+    """The bytes of a Parquet file; equal layouts give equal bytes."""
+    if not layout.fields:
+        message = "got records without fields, which cannot be stored; expected one field or more"
+        raise ValueError(message)
+    form = layout.form
     leaves = zip(form.columns(list_indicator="list.element"), form.column_types(), strict=True)
+    table = ak.to_arrow_table(layout, extensionarray=False)
     sink = pa.BufferOutputStream()
+    rows = max(len(table), 1)  # all in one group, so that columns are read in one piece
     # level 1 with the bytes of numbers split into streams: the fastest to write and to read of
     # what compresses as well as level 3 without; Parquet has no such streams for booleans
     pq.write_table(
-        ak.to_arrow_table(array, extensionarray=False),
+        table.replace_schema_metadata({_NOTE: json.dumps(note)}),
         sink,
+        row_group_size=rows,
         compression="zstd",
         compression_level=1,
         use_dictionary=False,
         use_byte_stream_split=[name for name, dtype in leaves if dtype != np.bool_],
+        **({"max_rows_per_page": rows} if _PAGES_END_BY_ROWS else {}),
     )
     return memoryview(sink.getvalue())
 

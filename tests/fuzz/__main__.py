@@ -20,15 +20,17 @@ def run(cases, numbers, keep=None, say=lambda text: None):
         for number in numbers:
             case = cases(number)
             outcome = reader.ask(case.request)
-            if outcome.good and not cases.is_untouched():
-                outcome = Outcome("changed a file outside of the target", outcome.said)
+            if number % 500 == 499:
+                say(f"... {number + 1}")
+            if not cases.is_untouched():
+                outcome = Outcome("changed files outside of the target", outcome.said)
             found[number] = case, outcome
             if not outcome.good:
                 say(f"{case.name}\n    {outcome.verdict}: {outcome.said[:300]}\n"
                     f"    at {outcome.where}")  # fmt: skip
                 if keep is not None:
-                    shutil.copytree(cases.folder / "work", keep / str(number), symlinks=True,
-                                    dirs_exist_ok=True)  # fmt: skip
+                    shutil.rmtree(keep / str(number), ignore_errors=True)
+                    shutil.copytree(cases.folder / "work", keep / str(number), symlinks=True)
     return found
 
 

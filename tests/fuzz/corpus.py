@@ -1,7 +1,6 @@
 """Small whole files of every format, to be damaged."""
 
 import gzip
-import json
 import os
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import uproot
 
 from fivesigma.datasets import Shard, produce
 from fivesigma.formats.writers import write
+from fuzz import samples
 
 #: what is fuzzed -> suffix of its files
 KINDS = {
@@ -35,92 +35,6 @@ KINDS = {
 }
 _MOST_BYTES = 4e6  # of real files
 _N = 200
-
-LHE = """<LesHouchesEvents version="3.0">
-<header>
-<initrwgt><weightgroup name="s"><weight id="1"> muR=1 </weight></weightgroup></initrwgt>
-</header>
-<init>
-2212 2212 6500.0 6500.0 0 0 247000 247000 -4 1
-12.5 0.25 12.5 7
-</init>
-{events}</LesHouchesEvents>
-"""
-LHE_EVENT = """<event>
-4 7 0.5 91.2 0.0078 0.118
-2 -1 0 0 501 0 0.0 0.0 100.0 100.0 0.0 0.0 9.0
--2 -1 0 0 0 501 0.0 0.0 -20.8 20.8 0.0 0.0 9.0
-13 1 1 2 0 0 30.0 34.3 39.6 60.4 0.10566 0.0 -1.0
--13 1 1 2 0 0 -30.0 -34.3 39.6 60.4 0.10566 0.0 1.0
-<rwgt>
-<wgt id='1'> 0.5 </wgt>
-</rwgt>
-</event>
-"""
-HEPMC3 = """HepMC::Version 3.02.05
-HepMC::Asciiv3-START_EVENT_LISTING
-W 2
-N Default\\|up
-{events}HepMC::Asciiv3-END_EVENT_LISTING
-
-"""
-HEPMC3_EVENT = """E {number} 2 5
-U MEV CM
-W 2.0 2.5
-A 0 signal_process_id 221
-P 1 0 2212 0 0 6500000 6500000 0 4
-P 2 0 2212 0 0 -6500000 6500000 0 4
-V -1 0 [1,2] @ 0.1 0.2 1.0 2.0
-P 3 -1 23 3000 4000 0 91300 91150 22
-P 4 3 13 3000 45000 0 46000 105.66 1
-P 5 3 -13 0 -41000 0 45300 105.66 1
-"""
-HEPMC2 = """HepMC::Version 2.06.09
-HepMC::IO_GenEvent-START_EVENT_LISTING
-{events}HepMC::IO_GenEvent-END_EVENT_LISTING
-"""
-HEPMC2_EVENT = """E {number} -1 91.2 0.118 0.0078 221 0 2 10001 10002 1 5 2 1.5 2.5
-N 2 "Default" "scale up"
-U GEV MM
-V -1 0 1 2 3 4 2 1 0
-P 10001 2212 0 0 6500 6500 0 4 0 0 -1 0
-P 10002 2212 0 0 -6500 6500 0 4 0 0 -1 0
-P 10003 23 3 4 0 91.3 91.15 22 0 0 -2 0
-V -2 0 5 6 7 8 0 2 0
-P 10004 13 3 45 0 46 0.10566 1 0 0 0 1 1 501
-P 10005 -13 0 -41 0 45.3 0.10566 1 0 0 0 0
-"""
-MAPPING = """kind: jets
-unit: GeV
-fields:
-  pt: pt
-  eta: eta
-  phi: phi
-  mass: mass
-  constituents: {pt: c_pt, eta: c_eta, phi: c_phi}
-label: {top: is_top, qcd: is_qcd}
-"""
-WEAVER = """treename: null
-selection: pt > 100
-new_variables:
-  pf_mask: ones_like(c_pt)
-inputs:
-  pf_points:
-    length: 8
-    vars: [c_eta, c_phi]
-  pf_features:
-    length: 8
-    vars:
-      - [c_pt, 1.7, 0.7, -5, 5, 0]
-      - [c_eta, null]
-labels:
-  type: simple
-  value: [is_top, is_qcd]
-observers: [pt, eta]
-weights:
-  use_precomputed_weights: false
-  reweight_method: flat
-"""
 
 
 def jets(n=_N):
@@ -221,6 +135,11 @@ def make_npy(folder):
     np.save(folder / "records.npy", np.ones(_N, [("pt", "f4"), ("at", "i2", (3,)), ("s", "U4")]))
 
 
+def arrow_table():
+    """The jets as Arrow has them."""
+    return pa.table({k: ak.to_arrow(ak.Array(v), extensionarray=False) for k, v in jets().items()})
+
+
 def make_parquet(folder):
     table = pa.table(
         {k: ak.to_arrow(ak.Array(v), extensionarray=False) for k, v in jets().items()}
@@ -266,27 +185,30 @@ def make_csv(folder):
 
 
 def make_lhe(folder):
-    text = LHE.format(events=LHE_EVENT * 30).encode()
+    text = samples.LHE.format(events=samples.LHE_EVENT * 30).encode()
     (folder / "plain.lhe").write_bytes(text)
     (folder / "packed.lhe").write_bytes(gzip.compress(text, mtime=0))
 
 
 def make_hepmc(folder):
-    for name, frame, event in (("3", HEPMC3, HEPMC3_EVENT), ("2", HEPMC2, HEPMC2_EVENT)):
+    for name, frame, event in (
+        ("3", samples.HEPMC3, samples.HEPMC3_EVENT),
+        ("2", samples.HEPMC2, samples.HEPMC2_EVENT),
+    ):
         text = frame.format(events="".join(event.format(number=i) for i in range(20))).encode()
         (folder / f"plain{name}.hepmc").write_bytes(text)
         (folder / f"packed{name}.hepmc").write_bytes(gzip.compress(text, mtime=0))
 
 
 def make_mapping(folder):
-    (folder / "jets.yaml").write_text(MAPPING)
+    (folder / "jets.yaml").write_text(samples.MAPPING)
     (folder / "rows.yaml").write_text(
         "kind: table\nlabel: is_top\nclasses: {a: 0, b: 1}\nweights: [pt, eta]\nnotes: [x]\n"
     )
 
 
 def make_weaver(folder):
-    (folder / "weaver.yaml").write_text(WEAVER)
+    (folder / "weaver.yaml").write_text(samples.WEAVER)
 
 
 def make_shard(index):
@@ -338,7 +260,3 @@ def real_folder():
     """The folder of real data, None where it is absent."""
     given = os.environ.get("FIVESIGMA_REAL_DATA", Path(__file__).parents[3] / "shared" / "data")
     return Path(given) if Path(given).is_dir() else None
-
-
-def json_text(content):
-    return json.dumps(content).encode()

@@ -71,7 +71,7 @@ class Reader:
         answer = json.loads(line)
         if answer["left"] > _RESTART_MB:
             self.close()
-        return judged(answer, request["path"])
+        return judged(answer, request)
 
     def _dead(self, before, verdict, begun):
         self._process = None
@@ -107,7 +107,10 @@ class Reader:
             json.dumps({"do": "read", "path": str(path), "number": 0}) + "\n"
         )
         self._process.stdin.flush()
-        self._process.stdout.readline()
+        if not self._process.stdout.readline():
+            raise RuntimeError(
+                f"the reading process does not start: {self._log.read_text()[-500:]}"
+            )
 
     def close(self):
         if self._process is not None:
@@ -124,7 +127,7 @@ class Reader:
         self._folder.cleanup()
 
 
-def judged(answer, path):
+def judged(answer, request):
     """Good, or what is wrong with an answer."""
     said = answer["said"]
     if answer["deeds"]:
@@ -137,7 +140,7 @@ def judged(answer, path):
         verdict = f"raises {answer['error']}"
     elif len(said.splitlines()) != 1 or len(said) > 1500:
         verdict = f"{answer['error']} of {len(said.splitlines())} lines, {len(said)} characters"
-    elif Path(path).name not in said:
+    elif not any(Path(request.get(key, "?")).name in said for key in ("path", "out")):
         verdict = f"{answer['error']} that does not name the file"
     else:
         verdict = "refused"

@@ -21,7 +21,7 @@ import numpy as np
 from fivesigma.formats import open_file
 from fivesigma.formats.root import read_histograms
 from fivesigma.formats.writers import write
-from fivesigma.workflows.convert import Opening, convert
+from fivesigma.workflows.convert import convert
 
 #: address space: what asks for more gets a MemoryError, not the machine's memory [bytes]
 ADDRESS_SPACE = 6 * 1024**3
@@ -47,13 +47,18 @@ class Watch:
     def __call__(self, event, args):
         if not self.on:
             return
+        if event == "shutil.rmtree" and self.may(args[0]):
+            return
         if event in _FORBIDDEN and not by_libraries_themselves(event):
             self.deeds.append(f"{event} {str(args)[:120]}")
         elif event == "open" and isinstance(args[0], str | bytes | os.PathLike):
             path = os.fsdecode(args[0])
-            allowed = self.allowed and os.path.realpath(path).startswith(self.allowed)
-            if args[2] & _WRITES and not allowed and path != os.devnull:
+            if args[2] & _WRITES and not self.may(path) and path != os.devnull:
                 self.deeds.append(f"opened {path} for writing")
+
+    def may(self, path):
+        """Whether a file may be written here, wherever links lead."""
+        return bool(self.allowed) and os.path.realpath(path).startswith(self.allowed)
 
 
 def by_libraries_themselves(event):
@@ -77,11 +82,11 @@ def read_file(request):
     """Open, and read in steps; what is read must be as long as said, and a valid array."""
     rng = np.random.default_rng(request["number"])
     with open_file(request["path"], mapping=request.get("mapping")) as source:
-        if request.get("secret"):
-            forbid_secret(source.read(stop=100))
         columns = None
         if len(source.fields) > _MOST_FIELDS:
             columns = list(rng.choice(source.fields, _MOST_FIELDS, replace=False))
+        if request.get("secret"):
+            forbid_secret(source.read(columns, stop=100))
         begun, total = time.monotonic(), 0
         for events in source.iterate(columns, step=_STEP):
             check(ak.validity_error(events) == "", f"invalid: {ak.validity_error(events)}")
@@ -124,7 +129,6 @@ def convert_file(request):
         [request["path"]],
         out=Path(request["out"]),
         to=request.get("format"),
-        opening=Opening(),
         overwrite=request["overwrite"],
         quiet=True,
     )

@@ -1,6 +1,5 @@
 """Conversion: any file into a dataset or into another file, with cuts, labels, and limits."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,8 +13,7 @@ import uproot
 
 from fivesigma.datasets import Dataset
 from fivesigma.formats import open_file, read
-from fivesigma.workflows.convert import Opening, convert
-from fivesigma.workflows.selection import Selection
+from fivesigma.workflows.convert import convert
 
 MOMENTUM = ("pt", "eta", "phi", "mass")
 
@@ -82,7 +80,7 @@ def test_events_keep_their_collections_and_numbers(events, tmp_path):
 
 
 def test_selected_jets_with_labels(events, tmp_path):
-    selection = Selection(
+    selection = dict(
         columns=("jets.pt", "jets.eta", "jets.phi", "jets.mass"),
         define={"ht": "sum(jets.pt)"},
         where="ht > 50",
@@ -90,7 +88,7 @@ def test_selected_jets_with_labels(events, tmp_path):
         jets="jets",
         labels={"b": "hadronFlavour == 5", "light": "hadronFlavour == 0"},
     )
-    convert([str(events)], out=tmp_path / "data", selection=selection, quiet=True)
+    convert([str(events)], out=tmp_path / "data", quiet=True, **selection)
     found = Dataset.open(tmp_path / "data").read("jets")
     whole = read(events).jets
     chosen = ak.flatten(whole[(ak.sum(whole.pt, axis=1) > 50) & (whole.pt > 20)])
@@ -156,11 +154,11 @@ def test_workers_and_memory_change_nothing(jets, tmp_path):
         ({"to": "csv"}, "cannot write 'csv'; choose from root"),
         ({"memory": "100 MB"}, "too little for 1 workers; give at least"),
         ({"memory": "lots"}, "expected a number and kB, MB, GB"),
-        ({"selection": Selection(columns=("jetz",))}, "no field 'jetz'"),
-        ({"selection": Selection(jets="jets")}, "holds jets, not events"),
-        ({"selection": Selection(where="ptt > 3")}, "unknown name 'ptt'"),
-        ({"opening": Opening(format="delphes")}, "columns are not those of delphes"),
-        ({"opening": Opening(unit="TeV")}, "unknown unit 'TeV'"),
+        ({"columns": ("jetz",)}, "no field 'jetz'"),
+        ({"jets": "jets"}, "holds jets, not events"),
+        ({"where": "ptt > 3"}, "unknown name 'ptt'"),
+        ({"format": "delphes"}, "columns are not those of delphes"),
+        ({"unit": "TeV"}, "unknown unit 'TeV'"),
     ],
 )
 def test_mistakes_are_told(jets, tmp_path, options, message):
@@ -206,10 +204,9 @@ def test_interrupted_conversion_goes_on(tmp_path):
 def test_the_command_line(events, tmp_path):
     command = [sys.executable, "-m", "fivesigma.cli", "convert", str(events), "--out"]
     environment = os.environ | {"COLUMNS": "100"}
-    labels = json.dumps({"b": "hadronFlavour == 5", "rest": "hadronFlavour != 5"})
     done = subprocess.run(
-        [*command, str(tmp_path / "data"), "--selection.jets", "jets"]
-        + ["--selection.labels", labels],
+        [*command, str(tmp_path / "data"), "--jets", "jets", "--columns", "jets.pt,jets.eta"]
+        + ["--labels.b", "hadronFlavour == 5", "--labels.rest", "hadronFlavour != 5"],
         capture_output=True,
         text=True,
         env=environment,

@@ -282,7 +282,12 @@ def _array(rows: np.ndarray) -> ak.Array:
     if rows.dtype.kind in "US":
         text = np.char.decode(rows, "utf-8", "replace") if rows.dtype.kind == "S" else rows
         return ak.Array(text.tolist()) if len(text) else ak.Array([""])[:0]
-    return ak.Array(np.ascontiguousarray(rows, _native(rows.dtype)))
+    dtype = _native(rows.dtype)
+    # a field of a single record is contiguous for NumPy, and not for Awkward
+    plain = (
+        np.ascontiguousarray(rows, dtype) if len(rows) > 1 else np.array(rows, dtype, order="C")
+    )
+    return ak.Array(plain)
 
 
 def _check(table: Table, names: Sequence[str]) -> None:

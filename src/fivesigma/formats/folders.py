@@ -14,6 +14,7 @@ from fivesigma.formats.layout import Layout
 from fivesigma.formats.own import grouped
 from fivesigma.formats.root import leaves_of
 from fivesigma.formats.tables import Column, Table, missing_columns
+from fivesigma.shards import column_sizes
 
 __all__ = ["DatasetTable", "dataset"]
 
@@ -36,7 +37,7 @@ class DatasetTable(Table):
         columns: dict[str, Column] = {}
         for name in self._collections:
             sample = self._data.read(name, shards=[])
-            prefix = f"{name}." if self.kind == "events" else ""
+            prefix = self._prefix(name)
             form = ak.to_layout(sample).form
             self.lists += _lists(form, prefix.rstrip("."))
             columns |= {prefix + ".".join(path): column for path, column in leaves_of(form)}
@@ -58,6 +59,8 @@ class DatasetTable(Table):
         absent = [name for name in names if name not in self.columns]
         if absent:
             raise missing_columns(self.path, absent, self.columns)
+        if stop <= start:  # nothing to unpack
+            return self._columns_of([], names)
         first = max(int(np.searchsorted(self._begin, start, "right")) - 1, 0)
         last = max(int(np.searchsorted(self._begin, stop, "left")), first + 1)
         parts = []
@@ -74,23 +77,41 @@ class DatasetTable(Table):
         """See `Table.boundaries`: where shards begin."""
         return self._begin.tolist()
 
+    def entry_bytes(self, names: Sequence[str]) -> float:
+        """See `Table.entry_bytes`; of the numbers of values that the largest shard notes."""
+        shard = max(self._data.shards, key=lambda each: int(each["counts"][self._collections[0]]))
+        sizes: dict[str, tuple[int, int]] = {}
+        for collection in self._collections:
+            found = column_sizes(self._data.path, shard, collection)
+            sizes |= {f"{self._prefix(collection)}{name}": each for name, each in found.items()}
+        total = 0.0
+        for name in names:
+            column, (values, unpacked) = self.columns[name], sizes[name]
+            text = column.dtype == "str"
+            total += 8 * values + unpacked if text else values * np.dtype(column.dtype).itemsize
+        entries = max(shard["counts"][self._collections[0]], 1)
+        return total / entries + 8.0 * sum(self.columns[name].depth for name in names)
+
+    def _prefix(self, collection: str) -> str:
+        return f"{collection}." if self.kind == "events" else ""
+
     def _shard(self, index: int, names: tuple[str, ...]) -> dict[str, ak.Array]:
         """Columns of one shard; the latest is kept, for steps smaller than a shard."""
         if self._kept[0] != (index, names):
-            self._kept = ((index, names), self._columns_of(index, names))
+            shard = [self._data.shards[index]["index"]]
+            self._kept = ((index, names), self._columns_of(shard, names))
         kept: dict[str, ak.Array] = self._kept[1]
         return kept
 
-    def _columns_of(self, index: int, names: tuple[str, ...]) -> dict[str, ak.Array]:
-        shard = [self._data.shards[index]["index"]]
+    def _columns_of(self, shards: list[int], names: Sequence[str]) -> dict[str, ak.Array]:
         out: dict[str, ak.Array] = {}
         for collection in self._collections:
-            prefix = f"{collection}." if self.kind == "events" else ""
+            prefix = self._prefix(collection)
             wanted = [name for name in names if name.startswith(prefix)]
             if not wanted:
                 continue
             inside = [name[len(prefix) :] for name in wanted]
-            records = self._data.read(collection, inside, shards=shard)
+            records = self._data.read(collection, inside, shards=shards)
             for name, path in zip(wanted, inside, strict=True):
                 array = records
                 for part in path.split("."):

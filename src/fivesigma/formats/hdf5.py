@@ -212,7 +212,8 @@ def _values(stored: np.ndarray, place: _Place) -> ak.Array:
     if place.item is not None:
         stored = stored[:, place.item]
     if stored.dtype.kind in _NUMBERS:
-        return ak.Array(np.ascontiguousarray(stored, _plain(stored.dtype)))
+        # a copy: a member of a single record is contiguous for NumPy, and not for Awkward
+        return ak.Array(np.array(stored, _plain(stored.dtype), order="C"))
     if h5py.check_string_dtype(stored.dtype) is not None:
         return ak.Array([*texts_of(stored), ""])[:-1]
     base = _plain(h5py.check_vlen_dtype(stored.dtype))

@@ -7,6 +7,7 @@ of the fields that are asked for are read.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -79,12 +80,16 @@ class Group:
     def only(self, wanted: Sequence[str]) -> Group:
         """The group with fewer fields; an inner group's name takes all of it."""
         kept: dict[str, Field | Group] = {}
+        inner: dict[str, list[str]] = {}
+        for full in wanted:
+            first, dot, rest = full.partition(".")
+            inner.setdefault(first if dot else full, []).extend([rest] if dot else [])
+        taken = set(wanted)
         for name, each in self.fields.items():
-            inner = [w.split(".", 1)[1] for w in wanted if w.startswith(f"{name}.")]
-            if name in wanted:
+            if name in taken:
                 kept[name] = each
-            elif inner and isinstance(each, Group):
-                kept[name] = each.only(inner)
+            elif inner.get(name) and isinstance(each, Group):
+                kept[name] = each.only(inner[name])
         return replace(self, fields=kept)
 
     def build(self, arrays: Arrays, factor: float = 1.0) -> ak.Array:
@@ -154,8 +159,9 @@ class Layout:
             ValueError: a name that is not there; the closest ones are listed.
         """
         names = self.names()
+        known = {*names, *(has[: dot.start()] for has in names for dot in re.finditer(r"\.", has))}
         for name in wanted:
-            if not any(f"{has}.".startswith(f"{name}.") for has in names):
+            if name not in known:
                 collections = [n.rsplit(".", 1)[0] for n in names if "." in n]
                 choices = list(dict.fromkeys([*names, *collections]))
                 close = difflib.get_close_matches(name, choices, 4, 0.5)

@@ -1,13 +1,13 @@
 """NanoEvents of coffea as Events: the same names, units and constituents as from the file itself.
 
-Nothing of coffea is imported: an array of collections named as in NanoAOD is enough. Virtual arrays
-are read only as far as the fields asked for need.
+Nothing of coffea is imported: an array of collections named as in NanoAOD is enough. Virtual
+arrays are read only as far as the fields asked for need.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import awkward as ak
@@ -20,7 +20,7 @@ from fivesigma.formats.tables import Column, Table
 __all__ = ["NanoEventsTable", "from_nanoevents"]
 
 #: cross references that coffea computes, of no use beside its own arrays
-_GLOBAL_INDEX = re.compile(r"Idx\d*G$")
+_GLOBAL_INDEX = re.compile(r"Idx\w*G$")
 
 
 def from_nanoevents(events: ak.Array, columns: Sequence[str] | None = None) -> ak.Array:
@@ -70,9 +70,12 @@ class NanoEventsTable(Table):
         self._events = events
         self._places: dict[str, tuple[str, ...]] = {}
         found: dict[str, Column] = {}
-        form = ak.to_layout(events).form
         for name in events.fields:
-            _add(found, self._places, name, form.content(name))
+            for place, column in _columns(name, events[name].layout.form.type):
+                full = "_".join(place)
+                found[full], self._places[full] = column, place
+                if column.depth == 1 and len(place) == 2:
+                    found[f"n{name}"], self._places[f"n{name}"] = Column("int64"), (name,)
         self.columns = found
 
     @property
@@ -94,7 +97,24 @@ class NanoEventsTable(Table):
         return plain(ak.materialize(ak.Array({name: made[start:stop]})))[name]
 
 
-def _add(
-    found: dict[str, Column], places: dict[str, tuple[str, ...]], name: str, form: Any
-) -> None:
-    """Note the columns of one collection, or of one number an event."""
+def _columns(name: str, type: Any) -> Iterator[tuple[tuple[str, ...], Column]]:
+    """Fields of one collection, or one number an event, and what they are."""
+    inner, depth = _inside(type)
+    if not isinstance(inner, ak.types.RecordType):
+        if isinstance(inner, ak.types.NumpyType):
+            yield (name,), Column(inner.primitive, depth)
+        return
+    for field in inner.fields or []:
+        leaf, more = _inside(inner.content(field))
+        known = isinstance(leaf, ak.types.NumpyType) and not _GLOBAL_INDEX.search(field)
+        if known and depth + more < 2:
+            yield (name, field), Column(leaf.primitive, depth + more)
+
+
+def _inside(type: Any) -> tuple[Any, int]:
+    """What is inside all lists, and how many there are; whether values may be missing aside."""
+    depth = 0
+    while isinstance(type, ak.types.ListType | ak.types.RegularType | ak.types.OptionType):
+        depth += not isinstance(type, ak.types.OptionType)
+        type = type.content
+    return type, depth

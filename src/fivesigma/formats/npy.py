@@ -14,7 +14,7 @@ import numpy as np
 
 __all__ = ["Archive", "Lengths", "PickledError", "StoredArray"]
 
-_LARGEST_WHOLE = 2e9  # bytes that are read at once, where an array cannot be cut
+_LARGEST_WHOLE = 2e8  # bytes that are read at once, where an array cannot be cut
 _LONGEST_HEADER = 65536
 _MOST_PACKED = 1032  # bytes that deflate packs into one, at most
 _PIECE = 16 * 1024**2  # bytes
@@ -64,6 +64,9 @@ class StoredArray:
         if self.dtype.subdtype or any(length < 0 for length in self.shape):
             message = f"{self.path}: an array of shape {self.shape}, {self.dtype}; it is damaged"
             raise ValueError(message)
+        if self.row_bytes > _LARGEST_WHOLE and self.shape:
+            message = f"{self.path}: {self.row_bytes} bytes in one entry, expected at most 200 MB"
+            raise ValueError(message)
         if len(self) and not self.row_bytes:
             message = f"{self.path}: claims {len(self)} rows without values; it is damaged"
             raise ValueError(message)
@@ -106,10 +109,10 @@ class StoredArray:
         """All of it.
 
         Raises:
-            ValueError: more than 2 GB, or the file ends before.
+            ValueError: more than 200 MB, or the file ends before.
         """
         if self.nbytes > _LARGEST_WHOLE:
-            message = f"{self.path}: {self.nbytes} bytes in one entry, expected at most 2 GB"
+            message = f"{self.path}: {self.nbytes} bytes in one entry, expected at most 200 MB"
             raise ValueError(message)
         values = self._values(0, math.prod(self.shape))
         return values.reshape(self.shape, order="F" if self._by_column else "C")

@@ -23,6 +23,7 @@ __all__ = ["ArrowTable", "FeatherTable", "ParquetTable", "open_tables", "shards"
 _BATCH_BYTES, _BATCH_ENTRIES = 32e6, 65536
 _PAGE_BYTES = 1 << 20
 _TEXT_BYTES = 16.0
+_MOST_ENTRY_BYTES = 2e8
 
 
 class _Leaf(NamedTuple):
@@ -123,7 +124,11 @@ class ArrowTable(Table):
         return parts[0] if len(parts) == 1 else ak.concatenate(parts)
 
     def _batch_entries(self, names: Sequence[str]) -> int:
-        fitting = int(_BATCH_BYTES / max(self.entry_bytes(names), 1.0))
+        size = self.entry_bytes(names)
+        if size > _MOST_ENTRY_BYTES:
+            message = f"{self.path}: claims {size:.3g} bytes an entry; damaged, or no events"
+            raise ValueError(message)
+        fitting = int(_BATCH_BYTES / max(size, 1.0))
         return max(min(fitting, _BATCH_ENTRIES), 1)
 
     def close(self) -> None:

@@ -151,16 +151,18 @@ class RootTable(Table):
 
     def _arrays(self, names: Sequence[str], start: int, stop: int) -> Any:
         if self.is_ntuple:
-            paths = [".".join((self._where[name][0], *self._where[name][1])) for name in names]
-            return self._tree.arrays(filter_name=paths, entry_start=start, entry_stop=stop)
+            paths = {".".join((self._where[name][0], *self._where[name][1])) for name in names}
+            # names as text would be patterns, and slow ones could hang
+            chosen = {"filter_name": paths.__contains__}
+            return self._tree.arrays(**chosen, entry_start=start, entry_stop=stop)
         branches = {self._where[name][0]: self._branches[self._where[name][0]] for name in names}
         claimed = sum(float(branch.uncompressed_bytes) for branch in branches.values())
         if claimed > _MOST_ENTRY_BYTES * max(self.entries, 1):
             message = f"{self.path}: {claimed:.3g} bytes in {self.entries} entries; it is damaged"
             raise ValueError(message)
         window = {"entry_start": start, "entry_stop": stop, "library": "ak"}
-        # a name that the file gives twice finds the first branch of that name only
-        found = [name for name, branch in branches.items() if name.endswith(branch.name)]
+        # a name that is not of this branch alone would be evaluated, as would the file's aliases
+        found = [n for n, each in branches.items() if n == each.name and self._tree.get(n) is each]
         arrays = self._tree.arrays(found, how=dict, **window)
         others = {name: branches[name] for name in branches if name not in arrays}
         return arrays | {name: branch.array(**window) for name, branch in others.items()}
@@ -169,8 +171,8 @@ class RootTable(Table):
         """See `Table.boundaries`: where baskets of all columns begin together."""
         if self.is_ntuple:
             return ()
-        branches = list(dict.fromkeys(self._where[name][0] for name in names))
-        return self._tree.common_entry_offsets(filter_name=branches, recursive=True)
+        branches = {self._where[name][0] for name in names}
+        return self._tree.common_entry_offsets(filter_name=branches.__contains__, recursive=True)
 
     def entry_bytes(self, names: Sequence[str]) -> float:
         """See `Table.entry_bytes`."""

@@ -60,7 +60,8 @@ class Source:
     @property
     def entries(self) -> int:
         """Number of events, jets, showers or rows."""
-        return self.table.entries
+        with reading(self.path):
+            return self.table.entries
 
     @property
     def fields(self) -> list[str]:

@@ -107,9 +107,10 @@ def _zeros(like: ak.Array) -> ak.Array:
 def _counter(name: str, lists: Mapping[str, Column]) -> bool:
     """Whether a column only counts the objects: `NJet`, `nMuon`, `num_jets`."""
     found = re.match(r"(?:n|num_?)([A-Za-z]+?)s?$", name, re.IGNORECASE)
-    return bool(found) and any(
-        each.lower().startswith((found[1].lower() + "_", found[1].lower() + ".")) for each in lists
-    )
+    if found is None:
+        return False
+    stem = found[1].lower()
+    return any(each.lower().startswith((f"{stem}_", f"{stem}.")) for each in lists)
 
 
 def _event_fields(names: Iterable[str]) -> dict[str, Field | Group]:

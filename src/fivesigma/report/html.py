@@ -131,13 +131,13 @@ def write_report(
     headline: Mapping[str, Number] | None = None,
     software: Mapping[str, str] | None = None,
     date: str | None = None,
+    beside: bool = True,
     overwrite: bool = False,
 ) -> Path:
     """Write the page: no script runs in it, and it fetches nothing.
 
     Args:
-        path: of the page; links to a `results.json` in the same folder, and holds its text as
-            well.
+        path: of the page; it holds the text of `results.json`.
         title: of the page.
         results: one section each: note, tables, figures, numbers.
         facts: what was done, in a few words each, e.g. {"Process": "...", "Jets": "..."}.
@@ -146,6 +146,7 @@ def write_report(
         headline: label -> the numbers on top; default: those of the tagger of the highest AUC.
         software: package -> version; default: `versions()`.
         date: default: now, UTC, to the minute.
+        beside: link to a `results.json` in the same folder.
         overwrite: replace a page that exists.
 
     Returns:
@@ -170,6 +171,7 @@ def write_report(
         sections=[_section(result, index) for index, result in enumerate(results, 1)],
         commands=list(commands),
         software=versions() if software is None else software,
+        beside=beside,
         date=date or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         # inside <script> only "<" could end the block early
         json_text=Markup(text.replace("<", "\\u003c")),

@@ -80,9 +80,17 @@ def convert(
     *,
     out: Path,
     to: str | None = None,
-    opening: Opening = Opening(),  # noqa: B008 (frozen)
-    selection: Selection = Selection(),  # noqa: B008 (frozen)
+    columns: Sequence[str] = (),
+    define: dict[str, str] | None = None,
+    where: str = "",
+    objects: dict[str, str] | None = None,
+    jets: str = "",
+    labels: dict[str, str] | None = None,
     classes: dict[str, str] | None = None,
+    format: str | None = None,
+    tree: str | None = None,
+    mapping: Path | None = None,
+    unit: str | None = None,
     memory: str = "2 GB",
     workers: int = 1,
     overwrite: bool = False,
@@ -96,9 +104,10 @@ def convert(
     Examples:
         fivesigma convert nano_*.root --out data/nano
         fivesigma convert top.root qcd.root --out data/top
-            --classes '{"top": "top*", "qcd": "qcd*"}'
-        fivesigma convert nano.root --out data/b --selection.jets jets
-            --selection.labels '{"b": "hadronFlavour == 5", "light": "hadronFlavour == 0"}'
+            --classes.top 'top*' --classes.qcd 'qcd*'
+        fivesigma convert nano.root --out data/b --jets jets --where 'count(muons) > 0'
+            --labels.b 'hadronFlavour == 5' --labels.light 'hadronFlavour == 0'
+        fivesigma convert nano.root --out small.root --columns muons,met --objects.muons 'pt > 20'
         fivesigma convert data/top --out top.h5
 
     Args:
@@ -106,9 +115,17 @@ def convert(
         out: folder of a dataset; or a file (.root .h5 .npz .parquet), one for all; or, with `to`,
             a folder of one file for each.
         to: format to write, where it is not told by the suffix of `out`.
-        opening: how the files are opened, where that is not found out.
-        selection: fields, cuts, labels.
+        columns: fields or collections to keep, e.g. muons,jets.pt; none: all.
+        define: new fields by expression, in this order, before the cuts: name -> expression.
+        where: cut on events (or jets, rows), an expression.
+        objects: cuts on objects: collection -> expression.
+        jets: the collection whose objects become one jet an entry; none: entries stay events.
+        labels: class -> expression that is true for its jets; jets of no class are dropped.
         classes: class -> pattern of the names of the files that hold its jets.
+        format: of the files; recognised by content if none.
+        tree: which tree or group, where a file has several.
+        mapping: YAML that names the columns of each field.
+        unit: "GeV" or "MeV" of energies in the files; known or guessed if none.
         memory: most memory to use, of all processes together.
         workers: processes; 0: one for each core.
         overwrite: replace what is in `out`.
@@ -125,6 +142,8 @@ def convert(
     """
     names = expand(list(files))
     workers = workers or os.cpu_count() or 1
+    opening = Opening(format, tree, mapping, unit)
+    selection = Selection(tuple(columns), define or {}, where, objects or {}, jets, labels or {})
     label = _labels_of(names, classes)
     by_suffix = {suffix: name for name, info in WRITERS.items() for suffix in info.suffixes}
     target = to or by_suffix.get(out.suffix.lower())

@@ -134,7 +134,7 @@ def _report(path: str, source: Source, sample: Sample, options: dict[str, Any]) 
         path,
         source.format,
         source.kind,
-        meaning=FORMATS[source.format].meaning,
+        meaning=FORMATS[source.format].meaning if source.format in FORMATS else "by a mapping",
         container=container(path),
         tree=source.table.name,
         trees=trees,
@@ -163,7 +163,7 @@ def _convert(path: str, source: Source, options: dict[str, Any]) -> str:
         given["unit"] = source.unit
     name = Path(path.split("?")[0]).name.split(".")[0] or "data"
     words = ["fivesigma", "convert", path, "--out", f"data/{name}"]
-    opening = (word for k, v in given.items() for word in (f"--opening.{k}", str(v)))
+    opening = (word for k, v in given.items() for word in (f"--{k}", str(v)))
     return shlex.join([*words, *opening])
 
 

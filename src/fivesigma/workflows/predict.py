@@ -57,7 +57,10 @@ def predict(
     *,
     out: Path | None = None,
     jets: str | None = None,
-    opening: Opening = Opening(),  # noqa: B008 (frozen)
+    format: str | None = None,
+    tree: str | None = None,
+    mapping: Path | None = None,
+    unit: str | None = None,
     name: str | None = None,
     trust: bool = False,
     overwrite: bool = False,
@@ -80,7 +83,10 @@ def predict(
         out: file to write; of several files the folder; default NAME-RUN beside you.
         jets: which jets of the events: a collection, or "particles" to cluster those; chosen by
             the radius of the run's own jets if none.
-        opening: how the files are opened, where that is not found out.
+        format: of the files; recognised by content if none.
+        tree: which tree or group, where a file has several.
+        mapping: YAML that names the columns of each field.
+        unit: "GeV" or "MeV" of energies in the files; known or guessed if none.
         name: of a dataset's new collection; default `scores-<run>`.
         trust: let a run import the Python module that it names.
         overwrite: replace scores that are there.
@@ -93,7 +99,7 @@ def predict(
         ValueError: no run, no data, jets that lack what the run needs, or output that exists.
     """
     (tagger,) = load_runs([run], trust).values()
-    names = expand(data)
+    names, opening = expand(data), Opening(format, tree, mapping, unit)
     if out is not None and len(names) > 1 and out.suffix:
         message = f"{len(names)} files and one output {out}; give a folder"
         raise ValueError(message)

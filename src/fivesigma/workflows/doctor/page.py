@@ -182,7 +182,14 @@ def write_page(
         "Warnings": Number(len(report.warnings)),
     }
     write_report(
-        path, title, sections, _facts(first), [command], headline=headline, overwrite=overwrite
+        path,
+        title,
+        sections,
+        _facts(first),
+        [command],
+        headline=headline,
+        beside=False,
+        overwrite=overwrite,
     )
 
 
