@@ -22,6 +22,7 @@ __all__ = ["Cache", "build_cache", "join_caches"]
 
 _JET_FIELDS = {"label": np.int64, "weight": np.float32, "event": np.uint64}
 
+_MOMENTUM = ("pt", "eta", "phi", "mass")
 #: constituents computed at a time, so few that all columns stay in a core's own cache
 _BLOCK = 16_384
 
@@ -195,8 +196,7 @@ class _Pieces:
         self._counts = ak.to_numpy(ak.num(constituents, axis=1)).astype(np.int64)
         flat = ak.flatten(constituents, axis=1)  # not copied
         self._flat = {name: ak.to_numpy(flat[name]) for name in flat.fields}
-        names = ("pt", "eta", "phi", "mass")
-        self._of_jets = {name: _column(jets, name, np.float32) for name in names}
+        self._of_jets = {name: _column(jets, name, np.float32) for name in _MOMENTUM}
         # cheaper before it is repeated
         self._of_jets["energy"] = energy(np, SimpleNamespace(**self._of_jets))
         self._bounds = _offsets(self._counts)
@@ -213,17 +213,34 @@ class _Pieces:
         first, last = self._ranges[number]
         part, rows = slice(self._bounds[first], self._bounds[last]), slice(first, last)
         columns = {name: v[part].astype(np.float32, copy=False) for name, v in self._flat.items()}
-        if not _sound(columns):
+        kept = self._counts[rows]
+        sound, falling = _looked_at(*(columns[name] for name in _MOMENTUM), kept)
+        if not sound:
             validate(self._jets.constituents, "constituents")  # says what is wrong with them
-        columns, kept = _leading(columns, self._counts[rows], self._most)
+        if not falling or kept.max(initial=0) > self._most:
+            columns, kept = _leading(columns, kept, self._most)
         of_jets = {name: values[rows].repeat(kept) for name, values in self._of_jets.items()}
         return _block(columns, of_jets, kept)
 
 
-def _sound(columns: dict[str, np.ndarray]) -> bool:
-    """Whether pT is not negative and momenta are finite: a sum of squares tells fastest."""
-    sums = [columns[name].dot(columns[name]) for name in ("pt", "eta", "phi", "mass")]
-    return bool(np.isfinite(sums).all() and columns["pt"].min(initial=0) >= 0)
+@njit(cache=True, nogil=True)
+def _looked_at(
+    pt: np.ndarray, eta: np.ndarray, phi: np.ndarray, mass: np.ndarray, counts: np.ndarray
+) -> tuple[bool, bool]:
+    """Whether momenta are finite and pT is not negative; whether pT falls in every jet."""
+    bad = 0
+    for i in range(len(pt)):  # x - x is not 0 where x is NaN or infinite
+        bad += (pt[i] < 0) | (pt[i] - pt[i] != 0) | (eta[i] - eta[i] != 0)
+        bad += (phi[i] - phi[i] != 0) | (mass[i] - mass[i] != 0)
+    rises = 0
+    for i in range(1, len(pt)):
+        rises += pt[i] > pt[i - 1]
+    begin = 0
+    for count in counts:  # from one jet to the next it may rise
+        if count > 0 and begin > 0:
+            rises -= pt[begin] > pt[begin - 1]
+        begin += count
+    return bad == 0, rises == 0
 
 
 def _block(
@@ -244,15 +261,9 @@ def _leading(
     columns: dict[str, np.ndarray], counts: np.ndarray, most: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Columns of each jet's `most` leading constituents by falling pT, and (N,) counts."""
-    pt, begins = columns["pt"], _offsets(counts)[:-1]
-    rising = pt[1:] > pt[:-1]
-    rising[begins[(begins > 0) & (begins < len(pt))] - 1] = False  # from one jet to the next
-    falling = not rising.any()
-    if falling and counts.max(initial=0) <= most:
-        return columns, counts
-    row = np.repeat(np.arange(len(counts)), counts)
-    order = np.arange(len(pt)) if falling else np.lexsort((-pt, row))
-    keep = order[np.arange(len(pt)) - begins[row] < most]
+    row, begins = np.repeat(np.arange(len(counts)), counts), _offsets(counts)[:-1]
+    order = np.lexsort((-columns["pt"], row))
+    keep = order[np.arange(len(row)) - begins[row] < most]
     return {name: values[keep] for name, values in columns.items()}, np.minimum(counts, most)
 
 

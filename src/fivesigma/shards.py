@@ -394,7 +394,7 @@ def _to_parquet(layout: Any, note: Mapping[str, Any]) -> memoryview:
     sink = pa.BufferOutputStream()
     rows = max(len(table), 1)  # all in one group, so that columns are read in one piece
     # level 1 with the bytes of numbers split into streams: the fastest to write and to read of
-    # what compresses as well as level 3 without; Parquet has no such streams for booleans
+    # what compresses as well as level 3 without; Parquet has no such streams for booleans, text
     pq.write_table(
         table.replace_schema_metadata({_NOTE: json.dumps(note)}),
         sink,
@@ -402,7 +402,9 @@ def _to_parquet(layout: Any, note: Mapping[str, Any]) -> memoryview:
         compression="zstd",
         compression_level=1,
         use_dictionary=False,
-        use_byte_stream_split=[name for name, dtype in leaves if dtype != np.bool_],
+        use_byte_stream_split=[
+            name for name, dtype in leaves if dtype not in (np.bool_, "string", "bytestring")
+        ],
         **({"max_rows_per_page": rows} if _PAGES_END_BY_ROWS else {}),
     )
     return memoryview(sink.getvalue())

@@ -35,7 +35,8 @@ class Cases:
     Attributes:
         folder: everything is made in it.
         outside: what nobody may change; it has secrets that nobody may read.
-        hostile: how many cases are hostile on purpose.
+        listed: what is hostile on purpose.
+        hostile: how many cases that are.
     """
 
     def __init__(self, folder, real=None, kinds=None):
@@ -45,8 +46,8 @@ class Cases:
         self.outside = folder / "outside"
         set_trap(self.outside)
         self._untouched = digest(self.outside)
-        self._hostile = [each for each in HOSTILE if kinds is None or each.kind in kinds]
-        self.hostile = len(self._hostile)
+        self.listed = [each for each in HOSTILE if kinds is None or each.kind in kinds]
+        self.hostile = len(self.listed)
 
     def __call__(self, number):
         """Make the file of a case."""
@@ -60,28 +61,27 @@ class Cases:
         if kind in CHIMERAS and rng.random() < _CHIMERAS:
             path = work / f"{kind}_{number}{corpus.KINDS[kind]}"
             CHIMERAS[kind](path, rng)
-            return Case(f"{number}: {kind}, a chimera", kind, self._request(kind, path, number))
+            return Case(f"{number}: {kind}, a chimera", kind, self.request(kind, path, number))
         if kind == "dataset":
             return self._damage_dataset(number, work, rng)
-        seeds = self._of(kind)
+        seeds = self.seeds(kind)
         seed = seeds[rng.integers(len(seeds))]
-        others = [self._of(k)[0].read_bytes() for k in self.kinds if k != "dataset"]
+        others = [self.seeds(k)[0].read_bytes() for k in self.kinds if k != "dataset"]
         data, how = damaged(seed.read_bytes(), kind, rng, others)
         path = work / f"{kind}_{number}{corpus.KINDS[kind]}"
         path.write_bytes(data)
         name = f"{number}: {kind} {seed.name}, {how}"
-        return Case(name, kind, self._request(kind, path, number))
+        return Case(name, kind, self.request(kind, path, number))
 
     def _make_hostile(self, number, work):
-        hostile = HOSTILE.index(self._hostile[number])
-        each = HOSTILE[hostile]
+        each = self.listed[number]
         path = work / f"hostile_{number}{corpus.KINDS.get(each.kind, '')}"
-        request = self._request(each.kind, path, number) | {"secret": True}
+        request = self.request(each.kind, path, number) | {"secret": True}
         request |= each.make(path, self.outside) or {}
         return Case(f"{number}: {each.kind}, hostile: {each.make.__name__}", each.kind, request)
 
     def _damage_dataset(self, number, work, rng):
-        (seed,) = self._of("dataset")
+        (seed,) = self.seeds("dataset")
         path = work / f"dataset_{number}"
         shutil.copytree(seed, path)
         files = sorted(each for each in path.rglob("*") if each.is_file() and each.stat().st_size)
@@ -90,9 +90,10 @@ class Cases:
         data, how = damaged(chosen.read_bytes(), kind, rng, [b"{}", b"PAR1"])
         chosen.write_bytes(data)
         name = f"{number}: dataset, {chosen.relative_to(path)} {how}"
-        return Case(name, "dataset", self._request("dataset", path, number))
+        return Case(name, "dataset", self.request("dataset", path, number))
 
-    def _request(self, kind, path, number):
+    def request(self, kind, path, number):
+        """What is asked of the reader for a file of this kind."""
         request = {"do": "read", "path": str(path), "number": number}
         if kind == "histograms":
             return request | {"do": "histograms"}
@@ -103,7 +104,8 @@ class Cases:
             return request | {"path": str(data), "mapping": str(path)}
         return request
 
-    def _of(self, kind):
+    def seeds(self, kind):
+        """Whole files."""
         if kind not in self._seeds:
             self._seeds[kind] = corpus.make(self.folder / "seeds", kind, self._real)
         return self._seeds[kind]

@@ -52,11 +52,10 @@ def column(rng, n, dtypes=_DTYPES, shapes=_SHAPES):
 
 
 def lists(rng, n):
-    """n lists of numbers, text, lists or records."""
+    """n lists of numbers."""
     counts = rng.integers(0, 4, n)
     inner = column(rng, int(counts.sum()), ("f4", "f8", "i4", "?"), ((),))
-    made = ak.unflatten(inner, counts)
-    return ak.unflatten(made, [n]) if n and rng.random() < 0.05 else made
+    return ak.unflatten(inner, counts)
 
 
 def names(rng):

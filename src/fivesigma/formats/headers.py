@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from itertools import islice
 from typing import NamedTuple
 
 __all__ = ["LONGEST_LINE", "Head", "read_head"]
@@ -11,6 +12,7 @@ __all__ = ["LONGEST_LINE", "Head", "read_head"]
 #: a longer line is no row of a table [bytes]
 LONGEST_LINE = 16 * 1024**2
 _MOST_COLUMNS = 50_000
+_MOST_LINES = 100_000  # of comments and blanks before the first row
 _DELIMITERS = ("\t", ",", ";", " ")
 
 
@@ -35,7 +37,8 @@ def read_head(path: str, lines: bytes) -> Head:
     start = 3 if lines.startswith(b"\xef\xbb\xbf") else 0  # a mark that some editors write
     comment = ""
     content: list[tuple[str, int]] = []
-    for found in re.finditer(rb"[^\n]*\n?", lines[start : start + 2 * LONGEST_LINE]):
+    begin = re.finditer(rb"[^\n]*\n?", lines[start : start + 2 * LONGEST_LINE])
+    for found in islice(begin, _MOST_LINES):
         text = found[0].decode("utf-8", errors="replace").strip("\r\n")
         if text.lstrip().startswith("#") and not content:
             comment = text.lstrip("# \t")

@@ -7,7 +7,7 @@ arrays are read only as far as the fields asked for need.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import awkward as ak
@@ -85,16 +85,17 @@ class NanoEventsTable(Table):
 
     def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, ak.Array]:
         """Columns of the events from `start` to `stop`; what is virtual becomes real."""
-        return {name: self._column(name, start, stop) for name in names}
+        wanted = dict.fromkeys(self._places[name][0] for name in names)
+        collections = {first: self._events[first][start:stop] for first in wanted}
+        return {name: self._column(name, collections) for name in names}
 
-    def _column(self, name: str, start: int, stop: int) -> ak.Array:
-        made: Any = self._events
-        for part in self._places[name]:
-            made = made[part]
+    def _column(self, name: str, collections: Mapping[str, ak.Array]) -> ak.Array:
+        first, *inner = self._places[name]
+        made = collections[first][inner[0]] if inner else collections[first]
         if self.columns[name].depth == 0 and made.ndim > 1:
             made = ak.num(made, axis=1)
         # in a record, so that an error names the column
-        return plain(ak.materialize(ak.Array({name: made[start:stop]})))[name]
+        return plain(ak.Array({name: ak.materialize(made)}))[name]
 
 
 def _columns(name: str, type: Any) -> Iterator[tuple[tuple[str, ...], Column]]:

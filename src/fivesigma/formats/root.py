@@ -154,7 +154,11 @@ class RootTable(Table):
             paths = {".".join((self._where[name][0], *self._where[name][1])) for name in names}
             # names as text would be patterns, and slow ones could hang
             chosen = {"filter_name": paths.__contains__}
-            return self._tree.arrays(**chosen, entry_start=start, entry_stop=stop)
+            found = self._tree.arrays(**chosen, entry_start=start, entry_stop=stop)
+            if wrong := ak.validity_error(found):  # lists that end behind their content
+                message = f"{self.path}: its lists do not fit what is in them; damaged ({wrong})"
+                raise ValueError(message)
+            return found
         branches = {self._where[name][0]: self._branches[self._where[name][0]] for name in names}
         claimed = sum(float(branch.uncompressed_bytes) for branch in branches.values())
         if claimed > _MOST_ENTRY_BYTES * max(self.entries, 1):

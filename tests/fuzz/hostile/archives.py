@@ -98,25 +98,25 @@ def zeros_in_zip(path, name, head, size):
     path.write_bytes(local + name + body + entry + name + end)
 
 
-@hostile("npz")
+@hostile("npz", slow=True)
 def gigabyte_of_zeros(path, outside):
     text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({_GB // 8},)}}\n"
     zeros_in_zip(path, b"pt.npy", header_of(text.encode()), _GB)
 
 
-@hostile("npz")
+@hostile("npz", slow=True)
 def gigabyte_of_counts(path, outside):
     text = f"{{'descr': '<i8', 'fortran_order': False, 'shape': ({_GB // 4 // 8},)}}\n"
     zeros_in_zip(path, b"counts.npy", header_of(text.encode()), _GB // 4)
 
 
-@hostile("npz")
+@hostile("npz", slow=True)
 def gigabyte_in_one_entry(path, outside):
     text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': (1, {_GB // 8})}}\n"
     zeros_in_zip(path, b"pt.npy", header_of(text.encode()), _GB)
 
 
-@hostile("npz")
+@hostile("npz", slow=True)
 def gigabyte_of_edges(path, outside):
     text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': (2, {_GB // 16})}}\n"
     zeros_in_zip(path, b"edge_index.npy", header_of(text.encode()), _GB)
@@ -140,7 +140,7 @@ def names_that_lead_out(path, outside):
             archive.writestr(name, npy(np.ones(3)))
 
 
-@hostile("npz")
+@hostile("npz", slow=True)
 def members_that_overlap(path, outside):
     """A thousand entries that all are the same bytes, packed a thousand times."""
     single = path.with_suffix(".single")
@@ -154,7 +154,7 @@ def members_that_overlap(path, outside):
     path.write_bytes(data[:start] + entries + end)
 
 
-@hostile("npz")
+@hostile("npz", slow=True)
 def many_members(path, outside):
     with zipfile.ZipFile(path, "w") as archive:
         data = npy(np.ones(3))

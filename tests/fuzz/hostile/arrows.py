@@ -13,7 +13,7 @@ from fuzz.hostile.registry import Trap, hostile
 _GB, _MB = 1024**3, 1024**2
 
 
-@hostile("parquet")
+@hostile("parquet", slow=True)
 def billion_rows_of_one_value(path, outside):
     values = pa.DictionaryArray.from_arrays(pa.array(np.zeros(_MB, np.int8)), pa.array([1.5]))
     table = pa.table({"pt": values})
@@ -30,14 +30,14 @@ def long_text_many_times(path, outside):
     pa.parquet.write_table(pa.table({"pt": np.ones(100_000), "name": values}), path)
 
 
-@hostile("parquet")
+@hostile("parquet", slow=True)
 def packed_gigabyte(path, outside):
     table = pa.table({"pt": np.zeros(_GB // 16)})
     pa.parquet.write_table(table, path, compression="zstd", use_dictionary=False,
                            data_page_size=2**30, row_group_size=2**30)  # fmt: skip
 
 
-@hostile("parquet")
+@hostile("parquet", slow=True)
 def one_list_of_millions(path, outside):
     lists = pa.ListArray.from_arrays([0, 60_000_000], pa.array(np.zeros(60_000_000, np.float32)))
     pa.parquet.write_table(pa.table({"c": lists}), path, compression="zstd")
@@ -60,7 +60,7 @@ def very_deep_schema(path, outside):
     pa.parquet.write_table(pa.table({"c": pa.nulls(3, nested_type(400))}), path)
 
 
-@hostile("parquet")
+@hostile("parquet", slow=True)
 def wide_schema(path, outside):
     pa.parquet.write_table(pa.table({f"c{i}": [1.0, 2.0] for i in range(10_000)}), path)
 
@@ -70,7 +70,7 @@ def footer_of_any_size(path, outside):
     path.write_bytes(b"PAR1" + bytes(1000) + struct.pack("<I", 2**31 - 1) + b"PAR1")
 
 
-@hostile("parquet")
+@hostile("parquet", slow=True)
 def many_row_groups(path, outside):
     table = pa.table({"pt": np.zeros(20_000)})
     pa.parquet.write_table(table, path, row_group_size=1)
@@ -96,7 +96,7 @@ def pickled_feather(path, outside):
     pa.feather.write_feather(pa.table([pa.array([1.0])], schema=pa.schema([field])), path)
 
 
-@hostile("feather")
+@hostile("feather", slow=True)
 def packed_feather(path, outside):
     table = pa.table({"pt": np.zeros(_GB // 16)})
     pa.feather.write_feather(table, path, compression="zstd", chunksize=2**30)
@@ -108,7 +108,7 @@ def deep_feather(path, outside):
     pa.feather.write_feather(table, path, compression="uncompressed")
 
 
-@hostile("feather")
+@hostile("feather", slow=True)
 def many_batches(path, outside):
     table = pa.table({"pt": np.zeros(20_000)})
     pa.feather.write_feather(table, path, compression="uncompressed", chunksize=1)

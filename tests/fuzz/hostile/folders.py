@@ -81,7 +81,7 @@ def manifest_with_a_huge_number(path, outside):
     (path / "manifest.json").write_text(text.replace('"schema": 1', '"schema": ' + "1" * 100_000))
 
 
-@hostile("dataset")
+@hostile("dataset", slow=True)
 def shard_that_is_a_bomb(path, outside):
     whole_dataset(path)
     billion_rows_of_one_value(path / "jets" / "00000.parquet", outside)

@@ -90,7 +90,7 @@ def just_below_what_is_refused(path, outside):
         file.create_dataset("x", (12_000_000,), "f8", chunks=(1000,))
 
 
-@hostile("hdf5")
+@hostile("hdf5", slow=True)
 def packed_zeros(path, outside):
     with h5py.File(path, "w") as file:
         packing = {"compression": "gzip", "compression_opts": 9}
@@ -102,14 +102,14 @@ def packed_zeros(path, outside):
                 data.id.write_direct_chunk((chunk,), raw)
 
 
-@hostile("hdf5")
+@hostile("hdf5", slow=True)
 def large_chunk(path, outside):
     with h5py.File(path, "w") as file:
         file.create_dataset("pt", (2**27 - 1,), "f8", chunks=(2**27 - 1,), compression="gzip",
                             fillvalue=0)[:5] = 1  # fmt: skip
 
 
-@hostile("hdf5")
+@hostile("hdf5", slow=True)
 def many_datasets(path, outside):
     with h5py.File(path, "w") as file:
         for i in range(5000):
@@ -150,7 +150,7 @@ def records_of_many_members(path, outside):
         file["jets"] = np.ones(3, [(f"m{i}", "i1") for i in range(1500)])
 
 
-@hostile("hdf5")
+@hostile("hdf5", slow=True)
 def long_texts(path, outside):
     with h5py.File(path, "w") as file:
         file["pt"] = np.ones(100)

@@ -10,7 +10,7 @@ from fuzz.hostile.registry import HOSTILE, Hostile
 _GB, _MB = 1024**3, 1024**2
 
 
-def output_case(kind, format, suffix):
+def output_case(format, suffix):
     def make(path, outside):
         target = path.with_suffix(suffix)
         target.symlink_to(outside / "victim.txt")
@@ -18,14 +18,14 @@ def output_case(kind, format, suffix):
         return {"do": "write", "path": str(target), "format": format, "allowed": allowed}
 
     make.__name__ = f"write_{format}_to_a_link"
-    HOSTILE.append(Hostile(kind, make))
+    HOSTILE.append(Hostile("outputs", make))
 
 
 for _format, _suffix in (
     *(("root", ".root"), ("rntuple", ".root"), ("hdf5", ".h5"), ("hdf5-padded", ".h5")),
     *(("npz", ".npz"), ("parquet", ".parquet")),
 ):
-    output_case("npz", _format, _suffix)
+    output_case(_format, _suffix)
 
 
 def convert_case(name, prepare, **more):
@@ -40,7 +40,7 @@ def convert_case(name, prepare, **more):
         }  # fmt: skip
 
     make.__name__ = f"convert_{name}"
-    HOSTILE.append(Hostile("npz", make))
+    HOSTILE.append(Hostile("outputs", make))
 
 
 def linked(name, target):

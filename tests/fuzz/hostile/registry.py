@@ -14,19 +14,21 @@ from fuzz.worker import SECRET
 class Hostile(NamedTuple):
     """A file: its kind, and the function (path, outside) that makes it.
 
-    The function may give changes of the request, see `worker`.
+    The function may give changes of the request, see `worker`. What is slow takes more than a
+    second, of which bombs take most to be made.
     """
 
     kind: str
     make: Callable[[Path, Path], dict[str, Any] | None]
+    slow: bool = False
 
 
 HOSTILE: list[Hostile] = []
 
 
-def hostile(kind):
+def hostile(kind, slow=False):
     def add(make):
-        HOSTILE.append(Hostile(kind, make))
+        HOSTILE.append(Hostile(kind, make, slow))
         return make
 
     return add

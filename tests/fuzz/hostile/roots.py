@@ -91,14 +91,14 @@ def many_trees(path, outside):
             file.mktree(f"t{i}", {"a": "f8"})
 
 
-@hostile("root")
+@hostile("root", slow=True)
 def many_branches(path, outside):
     with uproot.recreate(path) as file:
         file.mktree("tree", {f"b{i}": "f8" for i in range(400)})
         file["tree"].extend({f"b{i}": np.ones(2) for i in range(400)})
 
 
-@hostile("root")
+@hostile("root", slow=True)
 def packed_zeros_in_a_tree(path, outside):
     with uproot.recreate(path, compression=uproot.ZLIB(9)) as file:
         file.mktree("tree", {"a": ("f8", (1_000_000,))})

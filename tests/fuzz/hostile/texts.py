@@ -20,27 +20,27 @@ def packed(path, head, piece, size):
         file.write(packer.flush())
 
 
-@hostile("csv")
+@hostile("csv", slow=True)
 def gzip_of_one_line(path, outside):
     packed(path, b"x,y\n1,2\n", b"0", 300 * _MB)
 
 
-@hostile("csv")
+@hostile("csv", slow=True)
 def gzip_of_blank_lines(path, outside):
     packed(path, b"", b"\n", 300 * _MB)
 
 
-@hostile("csv")
+@hostile("csv", slow=True)
 def gzip_of_comments(path, outside):
     packed(path, b"", b"# " + b"x" * 60 + b"\n", 300 * _MB)
 
 
-@hostile("csv")
+@hostile("csv", slow=True)
 def gzip_of_short_rows(path, outside):
     packed(path, b"x,y\n", b"1,2\n", 80 * _MB)
 
 
-@hostile("csv")
+@hostile("csv", slow=True)
 def gzip_of_commas(path, outside):
     packed(path, b"", b"," * 4095 + b"\n", 50 * _MB)
 
@@ -58,22 +58,22 @@ def gzip_of_a_zip(path, outside):
     path.write_bytes(gzip.compress(b"PK\x03\x04" + bytes(1000)))
 
 
-@hostile("csv")
+@hostile("csv", slow=True)
 def empty_gzip_members(path, outside):
     path.write_bytes(gzip.compress(b"", mtime=0) * 200_000)
 
 
-@hostile("csv")
+@hostile("csv", slow=True)
 def million_columns(path, outside):
     path.write_bytes(b",".join([b"a"] * 1_000_000) + b"\n" + b",".join([b"1"] * 1_000_000))
 
 
-@hostile("csv")
+@hostile("csv", slow=True)
 def columns_of_one_name(path, outside):
     path.write_bytes(b",".join([b"a"] * 49_000) + b"\n" + b",".join([b"1"] * 49_000))
 
 
-@hostile("csv")
+@hostile("csv", slow=True)
 def quote_without_end(path, outside):
     path.write_bytes(b'x,y\n1,"' + b"a,b\n" * 2_000_000)
 
@@ -88,7 +88,7 @@ def utf_16(path, outside):
     path.write_bytes("x,y\n1,2\n".encode("utf-16"))
 
 
-@hostile("csv")
+@hostile("csv", slow=True)
 def hashes_and_blanks(path, outside):
     path.write_bytes(b"x y\n" + b" " * 15 * _MB + b"#\n1 2\n" + b"\t \t " * 3 * _MB + b"1 2\n")
 
@@ -98,7 +98,7 @@ def formulas_and_escapes(path, outside):
     path.write_bytes(b"=cmd|' /C calc'!A0,\x1b[2J\x1b]0;title\x07,b\n1,2,x\n" * 5 + b"1\n")
 
 
-@hostile("csv")
+@hostile("csv", slow=True)
 def large_row_behind_the_first_block(path, outside):
     path.write_bytes(b"a,b\n" + b"1,2\n" * 2_000_000 + b"1," + b"2" * 15_000_000 + b"\n")
 
@@ -128,12 +128,12 @@ def entity_behind_the_header(path, outside):
     path.write_text(text)
 
 
-@hostile("lhe")
+@hostile("lhe", slow=True)
 def header_without_end(path, outside):
     packed(path, LHE_HEAD.encode(), b"x" * 100 + b"\n", 300 * _MB)
 
 
-@hostile("lhe")
+@hostile("lhe", slow=True)
 def event_without_end(path, outside):
     packed(path, LHE_INIT.encode() + b"<event>\n", b"13 1 1 2 0 0 1 1 1 1 1 1 1\n", 300 * _MB)
 
@@ -143,28 +143,28 @@ def claims_many_particles(path, outside):
     path.write_text(samples.LHE.format(events=samples.LHE_EVENT.replace("4 7", "999999999999 7")))
 
 
-@hostile("lhe")
+@hostile("lhe", slow=True)
 def init_of_many_numbers(path, outside):
     path.write_text(samples.LHE.format(events="").replace("12.5", "12.5 " * 3_000_000))
 
 
-@hostile("lhe")
+@hostile("lhe", slow=True)
 def weights_of_regular_expressions(path, outside):
     line = "<weight " + "id=" * 50_000 + "\n"
     path.write_text(samples.LHE.format(events=samples.LHE_EVENT).replace("<initrwgt>", line * 5))
 
 
-@hostile("lhe")
+@hostile("lhe", slow=True)
 def many_empty_events(path, outside):
-    packed(path, LHE_INIT.encode(), b"<event>\n0 7 1 1 1 1\n</event>\n", 2 * _MB)
+    packed(path, LHE_INIT.encode(), b"<event>\n0 7 1 1 1 1\n</event>\n", _MB)
 
 
-@hostile("hepmc")
+@hostile("hepmc", slow=True)
 def lines_without_events(path, outside):
     packed(path, samples.HEPMC3.split("{", maxsplit=1)[0].encode(), b"x" * 80 + b"\n", 300 * _MB)
 
 
-@hostile("hepmc")
+@hostile("hepmc", slow=True)
 def vertices_without_end(path, outside):
     head = samples.HEPMC3.split("{", maxsplit=1)[0] + "E 0 2 5\nU MEV CM\n"
     packed(path, head.encode(), b"V -1 0 [] @ 1 1 1 1\n", 300 * _MB)
@@ -176,7 +176,7 @@ def claims_many_vertices(path, outside):
     path.write_text(samples.HEPMC2.format(events=text.replace("1 5 2", "1 5 2000000000")))
 
 
-@hostile("hepmc")
+@hostile("hepmc", slow=True)
 def many_weights_names(path, outside):
     text = samples.HEPMC3.format(events=samples.HEPMC3_EVENT.format(number=1))
     path.write_text(text.replace("Default", "a\\|" * 1_000_000))
