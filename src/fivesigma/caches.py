@@ -214,7 +214,8 @@ class _Pieces:
         part, rows = slice(self._bounds[first], self._bounds[last]), slice(first, last)
         columns = {name: v[part].astype(np.float32, copy=False) for name, v in self._flat.items()}
         kept = self._counts[rows]
-        sound, falling = _looked_at(*(columns[name] for name in _MOMENTUM), kept)
+        pt, eta, phi, mass = (columns[name] for name in _MOMENTUM)
+        sound, falling = _looked_at(pt, eta, phi, mass, kept)
         if not sound:
             validate(self._jets.constituents, "constituents")  # says what is wrong with them
         if not falling or kept.max(initial=0) > self._most:

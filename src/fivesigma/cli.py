@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -39,7 +40,9 @@ First steps:
   fivesigma demo                                                  the whole chain in minutes
   fivesigma generate data/top --recipe top-tagging --jets 6000    jets of top quarks and of QCD
   fivesigma train runs/pfn --data data/top --model pfn            a tagger
-  fivesigma evaluate runs/pfn --data data/top                     how good it is"""
+  fivesigma evaluate runs/pfn --data data/top                     how good it is
+  fivesigma inspect FILE                                          what a file of yours holds
+  fivesigma convert FILE --out data/mine                          a dataset of it"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"{verb}: interrupted; repeat the command to go on", 130)
     except (ValueError, FileNotFoundError, FileExistsError, ModuleNotFoundError) as error:
         return _complain(f"{verb}: {error}", 2)
+    except BrokenPipeError:  # what reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (OSError, RuntimeError) as error:
         return _complain(f"{verb}: {error}", 1)
 

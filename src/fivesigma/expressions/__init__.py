@@ -24,7 +24,7 @@ from fivesigma.expressions.evaluation import evaluate
 from fivesigma.expressions.syntax import syntax_tree
 from fivesigma.expressions.values import depth, kind
 
-__all__ = ["Expression", "define", "parse", "select"]
+__all__ = ["Expression", "define", "parse", "passing", "select"]
 
 MAX_CHARACTERS, MAX_PAIRS = 10_000, 50_000_000
 
@@ -89,15 +89,15 @@ def parse(text: str) -> Expression:
     return Expression(text, tree, check(text, tree))
 
 
-def select(events: ak.Array, expression: str | Expression) -> ak.Array:
-    """Keep the entries where an expression is true; None counts as false.
+def passing(events: ak.Array, expression: str | Expression) -> np.ndarray:
+    """Which entries pass a cut.
 
     Args:
         events: (N,) records.
-        expression: a cut with one truth per entry.
+        expression: a cut with one truth per entry; an absent one does not pass.
 
     Returns:
-        (n,) records, n <= N.
+        (N,) bool.
 
     Raises:
         ValueError: not an expression, or not one truth per entry.
@@ -116,7 +116,12 @@ def select(events: ak.Array, expression: str | Expression) -> ak.Array:
             "compare it with a number"
         )
         raise ValueError(message)
-    return events[ak.fill_none(mask, False, axis=0)]
+    return np.asarray(ak.fill_none(mask, False, axis=0))
+
+
+def select(events: ak.Array, expression: str | Expression) -> ak.Array:
+    """Keep the entries that pass a cut; arguments and errors as those of `passing`."""
+    return events[passing(events, expression)]
 
 
 def define(events: ak.Array, definitions: Mapping[str, str]) -> ak.Array:

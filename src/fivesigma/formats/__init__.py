@@ -21,7 +21,7 @@ import awkward as ak
 from fivesigma.formats.content import container_of
 from fivesigma.formats.layout import Layout
 from fivesigma.formats.remote import is_remote, open_remote
-from fivesigma.formats.source import Source
+from fivesigma.formats.source import UNITS, Source
 from fivesigma.formats.tables import Table, reading
 from fivesigma.manifests import is_dataset
 
@@ -118,6 +118,12 @@ def open_file(
         ValueError: empty, damaged or unknown; or columns that the format needs are missing.
         ConnectionError: a host that does not answer.
     """
+    if format is not None and format not in FORMATS:
+        message = f"unknown format {format!r}; choose from {', '.join(FORMATS)}"
+        raise ValueError(message)
+    if unit not in (None, *UNITS):
+        message = f"unknown unit {unit!r}; choose from {', '.join(UNITS)}"
+        raise ValueError(message)
     name = os.fspath(path)
     file = _opened(name)
     try:
@@ -172,15 +178,12 @@ def _choose(
             raise ValueError(message)
         tables = named
     if not tables:
-        message = f"{path}: no tree and no table in it"
+        message = f"{path}: no tree and no table in it; `fivesigma inspect` tells what there is"
         raise ValueError(message)
     if mapping is not None:
         from fivesigma.formats.mapping import mapped
 
         return mapped(tables, mapping)
-    if format is not None and format not in FORMATS:
-        message = f"unknown format {format!r}; choose from {', '.join(FORMATS)}"
-        raise ValueError(message)
     for name in FORMATS if format is None else [format]:
         for table in tables:
             layout = _layout(name)(table)

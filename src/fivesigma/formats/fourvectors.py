@@ -32,6 +32,7 @@ _NAMES = {
     "dz": ("dz", "z0"),
     "d0_error": ("d0err", "dxyerr", "errord0", "d0_error"),
     "dz_error": ("dzerr", "errordz", "dz_error"),
+    "event": ("event", "eventnumber", "event_number"),
 }
 _STANDARD = {name: field for field, names in _NAMES.items() for name in names}
 _ENERGIES = {"pt", "mass", "energy", "px", "py", "pz", "et", "ht", "sumet", "p"}
@@ -75,10 +76,11 @@ def momentum_fields(
         The fields that can be made; empty without a momentum.
     """
     has = columns.keys()
-    if has >= set(_POLAR):
+    whole = has >= {*_CARTESIAN, "energy"}
+    if has >= set(_POLAR) and ("mass" in has or not whole):
         made = {name: Field((columns[name],), energy=name == "pt") for name in _POLAR}
         return made | _mass_of_polar(columns, hypothesis)
-    if has >= {*_CARTESIAN, "energy"}:
+    if whole:
         four = tuple(columns[name] for name in (*_CARTESIAN, "energy"))
         return {
             name: Field(four, partial(_component, name), name in ("pt", "mass"))

@@ -23,8 +23,9 @@ __all__ = ["LHETable", "hepmc", "lhe", "open_tables"]
 _ALONG_BEAM = 100.0
 _WGT = re.compile(rb"<wgt\s+id\s*=\s*['\"]([^'\"]*)['\"]\s*>\s*([^\s<]+)\s*</wgt>")
 _WEIGHTS = re.compile(rb"<weights\s*>([^<]*)</weights>")
-_NAME = re.compile(rb"<weight\b[^>]*?\bid\s*=\s*['\"]([^'\"]+)['\"][^>]*>([^<]*)</weight>")
-_INIT = re.compile(rb"<init\b[^>]*>([^<]*)", re.DOTALL)
+# within < and > no other <: the time would be quadratic in what has no end
+_NAME = re.compile(rb"<weight\b[^<>]*?\bid\s*=\s*['\"]([^'\"<]+)['\"][^<>]*>([^<]*)</weight>")
+_INIT = re.compile(rb"<init\b[^<>]*>([^<]*)", re.DOTALL)
 _EVENT = {
     "event.event": Column("uint64"),
     "event.process_id": Column("int32"),

@@ -14,13 +14,13 @@ from fivesigma.formats.fourvectors import guess_unit
 from fivesigma.formats.layout import Group, Layout
 from fivesigma.formats.tables import Table, one_line, reading
 
-__all__ = ["Source", "parse_bytes"]
+__all__ = ["UNITS", "Source", "parse_bytes"]
 
 #: how many entries are looked at to guess the unit of energies
 _LOOK_AT = 200
 #: a damaged file may claim any number of entries
 _MOST_STEPS = 10_000_000
-_UNITS = {"GeV": 1.0, "MeV": 1e-3}
+UNITS = {"GeV": 1.0, "MeV": 1e-3}
 
 
 class Source:
@@ -43,15 +43,12 @@ class Source:
     def __init__(
         self, table: Table, layout: Layout, unit: str | None = None, file: Any = None
     ) -> None:
-        if unit is not None and unit not in _UNITS:
-            message = f"unknown unit {unit!r}; choose from {', '.join(_UNITS)}"
-            raise ValueError(message)
         self.path, self.table, self.layout, self._file = table.path, table, layout, file
         self.format, self.kind = layout.name, layout.kind
         if unit:
             self.unit, self.why = unit, "as given"
         elif layout.unit:
-            self.unit, self.why = layout.unit, f"by convention of {layout.name}"
+            self.unit, self.why = layout.unit, f"as {layout.name} files have"
         else:
             self.unit, self.why = "GeV", ""
             sample = self.read(stop=min(_LOOK_AT, self.entries))
@@ -186,7 +183,7 @@ class Source:
         with reading(self.path):
             arrays = self.table.read(names, start, stop)
             try:
-                return group.build(arrays, _UNITS[self.unit])
+                return group.build(arrays, UNITS[self.unit])
             except ValueError as error:
                 message = f"{self.path}: {one_line(error)}"
                 raise ValueError(message) from None

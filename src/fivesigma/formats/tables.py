@@ -7,6 +7,7 @@ make which collection is said by a `Layout`, whatever the container.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -121,7 +122,8 @@ def reading(path: str) -> Iterator[None]:
 
 def one_line(error: Exception) -> str:
     """What an error says in one line, without what a hostile file could do to a terminal."""
-    words = " ".join(str(error).split()) or type(error).__name__
+    words = " ".join(re.sub(r"<_io\.[^>]*>", "the file", str(error)).split())
+    words = words or type(error).__name__
     return "".join(each if each.isprintable() else "?" for each in words)[:_LONGEST_MESSAGE]
 
 

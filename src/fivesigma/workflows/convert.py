@@ -15,6 +15,7 @@ import numpy as np
 
 from fivesigma.datasets import Shard, produce
 from fivesigma.formats import Source, expand, open_file
+from fivesigma.formats.arrangements import momenta_if
 from fivesigma.formats.source import parse_bytes
 from fivesigma.formats.writers import WRITERS, open_writer
 from fivesigma.progress import Progress
@@ -29,6 +30,8 @@ _BASE = 330e6
 _COPIES = 7
 #: memory of the columns in one shard, if so much may be used [bytes]
 _SHARD = 200e6
+#: formats that take text beside numbers
+_WITH_TEXT = ("parquet", "rntuple")
 #: of formats that no suffix tells
 _SUFFIXES = {"rntuple": ".root", "hdf5-padded": ".h5"}
 #: numbers of entries without their own: file * this + entry
@@ -65,7 +68,9 @@ class Converted:
         kind: "events", "jets", "table" ...
         read: entries read.
         written: entries written.
+        left_out: fields of text, where the format takes numbers only.
         classes: names of the classes that labels count.
+        model: that could learn from it: trees do without constituents.
     """
 
     path: Path
@@ -73,6 +78,8 @@ class Converted:
     read: int
     written: int
     classes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    model: str = "pfn"
 
 
 def convert(
@@ -190,13 +197,18 @@ class _Plan:
         collections = {name: array[name] for name in array.fields}
         return Shard(collections, info | _weights(array))
 
-    def read(self, index: int) -> ak.Array:
-        """One piece, selected."""
+    def read(self, index: int, few: int | None = None) -> ak.Array:
+        """One piece, selected; or the `few` first entries of it."""
         file, start, stop = self.pieces[index]
+        stop = stop if few is None else min(stop, start + few)
         source = _source(self.files[file], self.opening)
         events = source.read(self.selection.reads(source), start, stop)
         number = np.arange(start, stop, dtype=np.uint64) + np.uint64(file * _PER_FILE)
-        events = self.selection(events, number)
+        try:
+            events = self.selection(events, number)
+        except ValueError as error:
+            message = f"{source.path}: {error}"
+            raise ValueError(message) from None
         if self.labels:
             label = np.full(len(events), self.labels[file], np.int16)
             events = ak.with_field(events, label, "label")
@@ -292,7 +304,11 @@ def _plan(
         raise ValueError(message)
     ((kind, found),) = kinds
     chosen = tuple(selection.labels) or tuple(classes or ()) or found
-    return _Plan(tuple(names), tuple(pieces), opening, selection, labels, kind, chosen)
+    plan = _Plan(tuple(names), tuple(pieces), opening, selection, labels, kind, chosen)
+    first = {file: at for at, (file, _, _) in reversed(list(enumerate(pieces)))}
+    for at in first.values():
+        plan.read(at, few=1)  # so that mistakes in cuts and labels are told before all else
+    return plan
 
 
 def _to_dataset(out: Path, plan: _Plan, workers: int, overwrite: bool, quiet: bool) -> Converted:
@@ -316,7 +332,10 @@ def _to_dataset(out: Path, plan: _Plan, workers: int, overwrite: bool, quiet: bo
             overwrite=overwrite,
             progress=lambda done, _, record: bar(done, record.get("error", "")),
         )
-    return Converted(out, plan.kind, plan.entries, max(made.counts.values()), plan.classes)
+    sample = made.read(plan.kind, shards=[]) if plan.kind != "events" else made.read("event")[:0]
+    model = "pfn" if "constituents" in sample.fields else "trees"
+    written = max(made.counts.values())
+    return Converted(out, plan.kind, plan.entries, written, plan.classes, (), model)
 
 
 def _identity(name: str) -> dict[str, Any]:
@@ -327,7 +346,7 @@ def _identity(name: str) -> dict[str, Any]:
 
 def _to_file(out: Path, target: str, plan: _Plan, overwrite: bool, quiet: bool) -> Converted:
     """All pieces into one file, one after the other."""
-    written = 0
+    written, text = 0, set[str]()
     options: dict[str, Any] = {"format": target, "kind": plan.kind, "classes": plan.classes}
     with (
         Progress(f"converting into {out}", plan.entries, "entries", quiet=quiet) as bar,
@@ -335,10 +354,28 @@ def _to_file(out: Path, target: str, plan: _Plan, overwrite: bool, quiet: bool) 
     ):
         for index in range(len(plan.pieces)):
             array = plan.read(index)
+            if target not in _WITH_TEXT:
+                array = _numbers_only(array, text)
             writer.extend(array)
             written += len(array)
             bar(sum(b - a for _, a, b in plan.pieces[: index + 1]))
-    return Converted(out, plan.kind, plan.entries, written)
+    return Converted(out, plan.kind, plan.entries, written, plan.classes, tuple(sorted(text)))
+
+
+def _numbers_only(records: ak.Array, left_out: set[str], prefix: str = "") -> ak.Array:
+    """Records without their fields of text, whose names are added to `left_out`."""
+    parts = {}
+    for name in records.fields:
+        full = f"{prefix}{name}"
+        if ak.fields(records[name]):
+            parts[name] = _numbers_only(records[name], left_out, f"{full}.")
+        elif "string" in str(records[name].type):
+            left_out.add(full)
+        else:
+            parts[name] = records[name]
+    if len(parts) == len(records.fields) and not left_out:
+        return records
+    return momenta_if(ak.zip(parts, depth_limit=records.ndim))
 
 
 def _to_folder(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import awkward as ak
 import numpy as np
 
 from fivesigma import expressions
-from fivesigma.events import momenta
 from fivesigma.formats import Source
+from fivesigma.formats.arrangements import momenta_if
 
-__all__ = ["Selection"]
+__all__ = ["Selection", "flat_jets"]
+
+#: kept whatever is asked for: they tell events apart, and what they count for
+_NUMBERS = ("event.event", "event.run", "event.luminosityBlock", "event.weight")
+_OF_JETS = ("event", "label", "weight")
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,8 @@ class Selection:
         for text in self.labels.values():
             prefix = f"{self.jets}." if self.jets else ""
             wanted |= {f"{prefix}{name}" for name in expressions.parse(text).names}
-        if self.jets:
-            wanted |= {name for name in ("event.event", "event.weight") if name in source.fields}
-        return sorted(wanted)
+        numbers = _NUMBERS if source.kind == "events" else _OF_JETS
+        return sorted(wanted | {name for name in numbers if name in source.fields})
 
     def __call__(self, events: ak.Array, number: np.ndarray) -> ak.Array:
         """Apply it.
@@ -86,13 +89,39 @@ class Selection:
         for collection, text in self.objects.items():
             events = _with(events, collection, _objects(events, collection, text))
         if self.where:
-            kept = ak.to_numpy(ak.fill_none(expressions.parse(self.where)(events), False))
+            kept = expressions.passing(events, self.where)
             events, number = events[kept], number[kept]
         if self.jets:
             events = flat_jets(events, self.jets, number)
         elif "constituents" in events.fields and "event" not in events.fields:
             events = _with(events, "event", number)
-        return labelled(events, self.labels) if self.labels else events
+        events = labelled(events, self.labels) if self.labels else events
+        return self._kept(events) if self.columns else events
+
+    def _kept(self, events: ak.Array) -> ak.Array:
+        """What was asked for or made, and numbers; not what only cuts and labels read."""
+        prefix = f"{self.jets}." if self.jets else ""
+        asked = [name.removeprefix(prefix) for name in self.columns]
+        return _only(events, {*asked, *self.define, *_NUMBERS, *_OF_JETS})
+
+
+def _only(records: ak.Array, wanted: set[str]) -> ak.Array:
+    """Records with some of their fields, those of inner records with a dot."""
+    parts = {}
+    for name in records.fields:
+        inner = {each[len(name) + 1 :] for each in wanted if each.startswith(f"{name}.")}
+        if name in wanted:
+            parts[name] = records[name]
+        elif inner & set(_leaves(records[name])) and ak.fields(records[name]):
+            parts[name] = _only(records[name], inner)
+    return momenta_if(ak.zip(parts, depth_limit=records.ndim))
+
+
+def _leaves(records: ak.Array, prefix: str = "") -> Iterator[str]:
+    """Names of all fields and of the collections that they are in."""
+    for name in ak.fields(records):
+        yield f"{prefix}{name}"
+        yield from _leaves(records[name], f"{prefix}{name}.")
 
 
 def _objects(events: ak.Array, collection: str, text: str) -> ak.Array:
@@ -138,10 +167,7 @@ def labelled(jets: ak.Array, labels: Mapping[str, str]) -> ak.Array:
     Raises:
         ValueError: a jet that belongs to two classes.
     """
-    found = [
-        ak.to_numpy(ak.fill_none(expressions.parse(text)(jets), False)).astype(bool)
-        for text in labels.values()
-    ]
+    found = [expressions.passing(jets, text) for text in labels.values()]
     table = np.stack(found, axis=1)  # (N, C)
     several = np.count_nonzero(table.sum(axis=1) > 1)
     if several:
@@ -159,5 +185,4 @@ def _with(records: ak.Array, name: str, values: ak.Array | np.ndarray) -> ak.Arr
 def _with_all(records: ak.Array, columns: Mapping[str, ak.Array | np.ndarray]) -> ak.Array:
     """Records with more fields; momenta stay momenta."""
     parts = dict(zip(ak.fields(records), ak.unzip(records), strict=True)) | dict(columns)
-    made = ak.zip(parts, depth_limit=1)
-    return momenta(made) if {"pt", "eta", "phi", "mass"} <= parts.keys() else made
+    return momenta_if(ak.zip(parts, depth_limit=1))

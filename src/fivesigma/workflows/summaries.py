@@ -72,9 +72,13 @@ def _predict(made: Any, options: Any) -> Iterator[str]:
 
 
 def _convert(made: Any, options: Any) -> Iterator[str]:
-    yield f"{made.written} {made.kind} of {made.read} entries in {made.path}"
-    if made.kind == "jets" and made.classes:
-        yield f"next: fivesigma train runs/pfn --data {made.path} --model pfn"
+    what = "entries" if made.kind == "table" else made.kind
+    origin = f" of {made.read} entries" if made.read != made.written else ""
+    yield f"{made.written} {what}{origin} in {made.path}"
+    if made.left_out:
+        yield f"  left out, text: {', '.join(made.left_out)}"
+    if made.kind == "jets" and made.classes and made.path.is_dir():
+        yield f"next: fivesigma train runs/{made.model} --data {made.path} --model {made.model}"
     else:
         yield f"next: fivesigma inspect {made.path}"
 

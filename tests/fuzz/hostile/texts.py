@@ -154,6 +154,15 @@ def weights_of_regular_expressions(path, outside):
     path.write_text(samples.LHE.format(events=samples.LHE_EVENT).replace("<initrwgt>", line * 5))
 
 
+@hostile("lhe")
+def tags_without_end(path, outside):
+    """What takes a time that is quadratic, if patterns look for their ends from each of them."""
+    text = samples.LHE.format(events=samples.LHE_EVENT)
+    tags = ("<weight ", "<weight id='a' ", "<init ", "<wgt id='a'>", "<weights>", "<wgt id='")
+    more = "\n".join("\n".join([each * 2000] * 10) for each in tags)
+    path.write_text(text.replace("<initrwgt>", f"<initrwgt>\n{more}\n"))
+
+
 @hostile("lhe", slow=True)
 def many_empty_events(path, outside):
     packed(path, LHE_INIT.encode(), b"<event>\n0 7 1 1 1 1\n</event>\n", _MB)
