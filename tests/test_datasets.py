@@ -239,7 +239,7 @@ def test_only_what_is_asked_for_is_unpacked(reference, monkeypatch):
     assert seen == []
     assert str(reference.read("jets", [], shards=[]).type) == "0 * {}"
     counts = reference.shards[0]["counts"]
-    assert size == 2 + 4 * counts["jets.constituents"] / counts["jets"] + 8
+    assert size == 2 * (2 + 4 * counts["jets.constituents"] / counts["jets"] + 8)
 
 
 def test_parts_are_no_collections(dataset):

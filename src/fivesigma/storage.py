@@ -153,10 +153,19 @@ def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
         wait: how long to wait for another process [s].
 
     Raises:
-        ValueError: another process holds the lock.
+        ValueError: another process holds the lock; or the folder holds symbolic links, through
+            which files elsewhere could be changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+", encoding="ascii") as file:
+    links = sorted(path.name for path in folder.iterdir() if path.is_symlink())
+    if links:
+        message = (
+            f"{folder}: {', '.join(links)} is a symbolic link, and nothing is written through "
+            "links; remove it, or choose another folder"
+        )
+        raise ValueError(message)
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    with open(descriptor, "r+", encoding="ascii") as file:  # noqa: PTH123 (a descriptor)
         deadline = time.monotonic() + wait
         while not _lock(file):
             if time.monotonic() >= deadline:

@@ -40,7 +40,6 @@ def test_writers_follow_no_links(cases, reader):
     assert [f for n in outputs(cases, "write_") if (f := failure(cases, reader, n))] == []
 
 
-@pytest.mark.xfail(strict=False, reason="links in the folder of a dataset are followed")
 def test_datasets_follow_no_links(cases, reader):
     assert [f for n in outputs(cases, "convert_") if (f := failure(cases, reader, n))] == []
 

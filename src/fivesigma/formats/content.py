@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from typing import BinaryIO
 
-__all__ = ["container_of"]
+__all__ = ["check_unpacked", "container_of"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _PLAIN = (
@@ -17,6 +17,8 @@ _PLAIN = (
     (b"FEA1", "feather"),
     (b"\x93NUMPY", "npy"),
 )
+#: more unpacked bytes than these, each so many times those in the file, are no data but a bomb
+_MUCH, _MOST_RATIO = 50e6, 250
 #: how much of a text is looked at
 _HEAD = 65536
 
@@ -53,6 +55,21 @@ def _kind(path: str, head: bytes, file: BinaryIO) -> str:
     if head.startswith(b"\x1f\x8b"):
         head = _unzipped(path, file)
     return _text(path, head)
+
+
+def check_unpacked(unpacked: int, packed: int) -> None:
+    """Refuse what would keep a reader busy for hours: text shrinks by gzip 3 to 30 times.
+
+    Args:
+        unpacked: bytes so far.
+        packed: bytes of the file that they are of.
+
+    Raises:
+        ValueError: far more than text gives.
+    """
+    if unpacked > _MUCH and unpacked > _MOST_RATIO * packed:
+        message = f"{packed} bytes unpack to more than {unpacked}; no data but a bomb, refused"
+        raise ValueError(message)
 
 
 def _is_hdf5(head: bytes, file: BinaryIO) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
+from fivesigma.formats.content import check_unpacked
 from fivesigma.formats.tables import Column, Table, missing_columns
 
 __all__ = ["Block", "CutOffError", "EventText", "lines_of"]
@@ -221,6 +222,7 @@ class _Unzipped(io.RawIOBase):
         file.seek(0)
         # read1: what is unzipped already is not lost with an error behind it
         self._read = gzip.GzipFile(fileobj=file).read1 if zipped else file.read
+        self._file, self._unpacked = file, 0
         self.error: Exception | None = None
 
     def readable(self) -> bool:
@@ -232,4 +234,6 @@ class _Unzipped(io.RawIOBase):
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             self.error, data = error, b""
         buffer[: len(data)] = data
+        self._unpacked += len(data)
+        check_unpacked(self._unpacked, self._file.tell())
         return len(data)

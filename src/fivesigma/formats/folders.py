@@ -90,7 +90,8 @@ class DatasetTable(Table):
             text = column.dtype == "str"
             total += 8 * values + unpacked if text else values * np.dtype(column.dtype).itemsize
         entries = max(shard["counts"][self._collections[0]], 1)
-        return total / entries + 8.0 * sum(self.columns[name].depth for name in names)
+        lists = 8.0 * sum(self.columns[name].depth for name in names)
+        return 2 * (total / entries + lists)  # twice: shards are joined
 
     def _prefix(self, collection: str) -> str:
         return f"{collection}." if self.kind == "events" else ""

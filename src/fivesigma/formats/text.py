@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from fivesigma.formats.content import check_unpacked
 from fivesigma.formats.headers import LONGEST_LINE, read_head
 from fivesigma.formats.tables import Column, Table, missing_columns
 
@@ -82,6 +83,7 @@ class TextTable(Table):
         found: dict[str, str] = {}
         head = None
         for offset, lines in _line_blocks(self.path, self._stream):
+            check_unpacked(offset + len(lines), self._file.tell())
             if head is None:
                 head = self._head = read_head(self.path, lines)
                 offset, lines = offset + head.offset, lines[head.offset :]
