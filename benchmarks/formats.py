@@ -171,7 +171,7 @@ def into_batches(path: Path, kind: str) -> int:
     """All jets of a file or dataset as batches; how many."""
     inputs, count = INPUTS, 0
     with open_file(path) as source:
-        for events in source.iterate(columns_of(kind), step="100 MB"):
+        for events in source.iterate(columns_of(kind), step="50 MB"):
             jets = events
             if kind == "nanoaod":
                 jets = flat_jets(events, "fatjets", np.arange(len(events)))

@@ -191,7 +191,7 @@ class _Pieces:
             message = f"these jets have no constituents, only {', '.join(jets.fields)}"
             raise ValueError(message)
         self._jets, self._most = jets, most
-        constituents = jets.constituents
+        constituents = jets["constituents"]  # an attribute of this name may be something else
         validate(constituents[:0], "constituents")  # the fields; `block` looks at the values
         self._counts = ak.to_numpy(ak.num(constituents, axis=1)).astype(np.int64)
         flat = ak.flatten(constituents, axis=1)  # not copied
@@ -200,7 +200,9 @@ class _Pieces:
         # cheaper before it is repeated
         self._of_jets["energy"] = energy(np, SimpleNamespace(**self._of_jets))
         self._bounds = _offsets(self._counts)
-        inner = np.searchsorted(self._bounds, range(_BLOCK, self._bounds[-1], _BLOCK))
+        # threads wait for each other between operations: they need longer ones
+        size = _BLOCK if get_num_threads() == 1 else 8 * _BLOCK
+        inner = np.searchsorted(self._bounds, range(size, self._bounds[-1], size))
         self._ranges = list(pairwise([0, *inner, len(self._counts)]))
         self.offsets = _offsets(np.minimum(self._counts, most))
         self.rows = [slice(self.offsets[a], self.offsets[b]) for a, b in self._ranges]
@@ -217,7 +219,7 @@ class _Pieces:
         pt, eta, phi, mass = (columns[name] for name in _MOMENTUM)
         sound, falling = _looked_at(pt, eta, phi, mass, kept)
         if not sound:
-            validate(self._jets.constituents, "constituents")  # says what is wrong with them
+            validate(self._jets["constituents"], "constituents")  # says what is wrong with them
         if not falling or kept.max(initial=0) > self._most:
             columns, kept = _leading(columns, kept, self._most)
         of_jets = {name: values[rows].repeat(kept) for name, values in self._of_jets.items()}

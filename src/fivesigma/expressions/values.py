@@ -71,8 +71,9 @@ def is_momentum(value: Any) -> bool:
 def read(array: ak.Array, name: str) -> Any:
     """A field, with lists of one length as lists of any: NumPy would align those at the end."""
     value = ak.from_regular(array[name], axis=None)
-    unnamed = value.layout.purelist_parameter("__record__") is None
-    return momenta(value) if unnamed and {"pt", "eta", "phi", "mass"} <= {*value.fields} else value
+    # records of other packages have names of their own, e.g. "Muon"
+    four = {"pt", "eta", "phi", "mass"} <= {*value.fields}
+    return momenta(value) if four and not is_momentum(value) else value
 
 
 def lacks_lists(value: Any) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
 import awkward as ak
 import numpy as np
+from numba import get_num_threads
 
 from fivesigma.formats.fourvectors import guess_unit
 from fivesigma.formats.layout import Group, Layout
@@ -97,11 +99,14 @@ class Source:
     def iterate(
         self,
         columns: Sequence[str] | None = None,
-        step: int | str = "100 MB",
+        step: int | str = "50 MB",
         start: int = 0,
         stop: int | None = None,
     ) -> Iterator[ak.Array]:
         """The same in steps, for files larger than memory.
+
+        Where Numba may use more than one thread, the next step is read meanwhile; the file must
+        not be read otherwise until the iteration ends.
 
         Args:
             columns: as in `read`.
@@ -110,8 +115,18 @@ class Source:
             stop: behind the last entry; None: to the end.
         """
         group = self._group(columns)
-        for begin, end in self.steps(columns, step, start, stop):
-            yield self._build(group, begin, end)
+        steps = self.steps(columns, step, start, stop, slack=4)
+        if get_num_threads() == 1 or len(steps) < 2:
+            for begin, end in steps:
+                yield self._build(group, begin, end)
+            return
+        with ThreadPoolExecutor(1) as pool:  # reads one step ahead
+            ahead = pool.submit(self._columns, group, *steps[0])
+            for begin, end in steps[1:]:
+                arrays = ahead.result()
+                ahead = pool.submit(self._columns, group, begin, end)
+                yield self._arranged(group, arrays)
+            yield self._arranged(group, ahead.result())
 
     def steps(
         self,
@@ -119,6 +134,7 @@ class Source:
         step: int | str,
         start: int = 0,
         stop: int | None = None,
+        slack: int = 2,
     ) -> list[tuple[int, int]]:
         """First entry, and the one behind the last, of each step of `iterate`.
 
@@ -138,7 +154,7 @@ class Source:
         while start < stop:
             end = min(start + size, stop)
             if end < stop and not isinstance(step, int):
-                end = _natural_end(start, size, natural[natural > start])
+                end = _natural_end(start, size, slack, natural[natural > start])
             found.append((start, end))
             start = end
         return found
@@ -179,9 +195,14 @@ class Source:
             raise ValueError(message) from None
 
     def _build(self, group: Group, start: int, stop: int) -> ak.Array:
-        names = list(dict.fromkeys(group.columns()))
+        return self._arranged(group, self._columns(group, start, stop))
+
+    def _columns(self, group: Group, start: int, stop: int) -> dict[str, ak.Array]:
         with reading(self.path):
-            arrays = self.table.read(names, start, stop)
+            return self.table.read(list(dict.fromkeys(group.columns())), start, stop)
+
+    def _arranged(self, group: Group, arrays: dict[str, ak.Array]) -> ak.Array:
+        with reading(self.path):
             try:
                 return group.build(arrays, UNITS[self.unit])
             except ValueError as error:
@@ -189,7 +210,7 @@ class Source:
                 raise ValueError(message) from None
 
 
-def _natural_end(start: int, size: int, ahead: np.ndarray) -> int:
+def _natural_end(start: int, size: int, slack: int, ahead: np.ndarray) -> int:
     """Where a step of at most `size` entries ends best, given the boundaries ahead of it."""
     inside = ahead[ahead <= start + size]
     if len(inside):
@@ -197,8 +218,8 @@ def _natural_end(start: int, size: int, ahead: np.ndarray) -> int:
     if not len(ahead):
         return start + size
     piece = int(ahead[0]) - start
-    # a piece is unpacked whole for any part of it: up to twice the size, take it at once
-    parts = 1 if piece <= 2 * size else -(-piece // size)
+    # a piece is unpacked whole for any part of it: take it at once, if it is not too large
+    parts = 1 if piece <= slack * size else -(-piece // size)
     return start + -(-piece // parts)
 
 
