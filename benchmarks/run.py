@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 SCRIPTS = {
     "generation.py": None,
     "batches.py": None,
+    "formats.py": None,
     "published_jets.py": (
         "runs/top-tagging/results.json",
         "fivesigma demo --config configs/top-tagging.yaml",
