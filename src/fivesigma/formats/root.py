@@ -165,11 +165,9 @@ class RootTable(Table):
             message = f"{self.path}: {claimed:.3g} bytes in {self.entries} entries; it is damaged"
             raise ValueError(message)
         window = {"entry_start": start, "entry_stop": stop, "library": "ak"}
-        # a name that is not of this branch alone would be evaluated, as would the file's aliases
-        found = [n for n, each in branches.items() if n == each.name and self._tree.get(n) is each]
-        arrays = self._tree.arrays(found, how=dict, **window)
-        others = {name: branches[name] for name in branches if name not in arrays}
-        return arrays | {name: branch.array(**window) for name, branch in others.items()}
+        # one after the other: the unpacked baskets of all together would not be bounded, and names
+        # given to the tree would be evaluated, as would the file's aliases
+        return {name: branch.array(**window) for name, branch in branches.items()}
 
     def boundaries(self, names: Sequence[str]) -> Sequence[int]:
         """See `Table.boundaries`: where baskets of all columns begin together."""

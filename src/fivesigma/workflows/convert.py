@@ -27,7 +27,7 @@ __all__ = ["Converted", "Opening", "convert"]
 #: memory that a process takes before it has read anything [bytes]
 _BASE = 330e6
 #: times the columns of a step are in memory while it is read, cut and written
-_COPIES = 7
+_COPIES = 10
 #: memory of the columns in one shard, if so much may be used [bytes]
 _SHARD = 200e6
 #: formats that take text beside numbers
