@@ -199,7 +199,7 @@ def test_interrupted_conversion_goes_on(tmp_path):
     assert all((shards / name).stat().st_mtime_ns == time for name, time in kept.items())
     resumed, whole = (Dataset.open(tmp_path / name) for name in ("data", "whole"))
     assert [s["checksums"] for s in resumed.shards] == [s["checksums"] for s in whole.shards]
-    assert len(whole.shards) == 4
+    assert len(whole.shards) >= 4  # so that there was something to resume
 
 
 def test_the_command_line(events, tmp_path):
