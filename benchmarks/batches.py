@@ -77,7 +77,7 @@ def padded(cache: Cache, epoch: int) -> None:
         x = np.zeros((len(part), PADDED, cache.values.shape[1]), np.float32)
         mask = np.zeros((len(part), PADDED), bool)
         for i, row in enumerate(part):
-            jet = cache.values[cache.offsets[row] : cache.offsets[row + 1]]
+            jet = cache.values[cache.begin[row] :][: cache.count[row]]
             x[i, : len(jet)] = jet
             mask[i, : len(jet)] = True
         torch.from_numpy(x), torch.from_numpy(mask)
@@ -121,7 +121,7 @@ def main() -> None:
     )
     pairs = zip(found["jets_per_second"], found["jets_per_second_padded"], strict=True)
     found["speed_up"] = [ours / plain for ours, plain in pairs]
-    counts = constituents.counts
+    counts = constituents.count
     print(f"{processor()}, 1 thread, {JETS} jets of {counts.mean():.1f} constituents on average,")
     print(f"{counts.max()} at most, batches of {BATCH}, median of {ROUNDS} rounds (extremes)")
     figures = {}

@@ -264,11 +264,11 @@ def coffea_checks(name: str, mode: str, folder: Path) -> Iterator[tuple[str, Cal
     """Names and checks, each on events that nothing was read of yet."""
     import awkward as ak
 
-    from fivesigma.caches import build_cache
     from fivesigma.expressions import parse, select
     from fivesigma.formats import open_file
     from fivesigma.formats.nanoevents import from_nanoevents
     from fivesigma.formats.writers import write
+    from fivesigma.preparation import build_cache
 
     path, collections = REAL_DATA / "root_files" / f"{name}.root", ["fatjets", "muons", "event"]
     cut = "count(Jet.pt > 30) >= 4"

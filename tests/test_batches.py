@@ -18,6 +18,7 @@ from fivesigma.batches import (
     jet_weights,
     join_caches,
 )
+from fivesigma.caches import open_cache, write_cache
 
 JETS = make_jets(1000, seed=7)
 CACHE = build_cache(JETS, Inputs())
@@ -50,7 +51,7 @@ def test_batches_hold_the_jets_they_name():
         assert batch.mask.sum(1).max() == batch.x.shape[1]  # no further than the longest
         assert not batch.x[~batch.mask].any()
         for i, row in enumerate(batch.index.tolist()):
-            want = CACHE.values[CACHE.offsets[row] : CACHE.offsets[row + 1]]
+            want = CACHE.values[CACHE.begin[row] :][: CACHE.count[row]]
             np.testing.assert_array_equal(batch.x[i][batch.mask[i]], want)
             assert batch.mask[i, : len(want)].all()
         np.testing.assert_array_equal(batch.y, CACHE.label[batch.index])
@@ -74,8 +75,8 @@ def test_an_interrupted_epoch_goes_on():
 def realistic(n: int = 4000) -> Cache:
     """As many constituents as jets of 600 GeV have: 50 on average, seldom 120."""
     counts = np.random.default_rng(1).normal(50, 16, n).clip(3, 120).astype(int)
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    return Cache(Inputs(features=("log_pt",)), np.ones((offsets[-1], 1), np.float32), offsets)
+    values = np.ones((counts.sum(), 1), np.float32)
+    return Cache(Inputs(features=("log_pt",)), values, np.cumsum(counts) - counts, counts)
 
 
 def test_like_lengths_go_together():
@@ -85,10 +86,10 @@ def test_like_lengths_go_together():
     def slots(shuffle: bool) -> int:
         return sum(b.mask.numel() for b in Batches(cache, 256, shuffle=shuffle).epoch())
 
-    filled = cache.counts.sum()
+    filled = cache.count.sum()
     assert slots(shuffle=False) < 1.12 * filled
     assert slots(shuffle=True) < 1.35 * filled
-    parts = np.array_split(np.random.default_rng(2).permutation(cache.counts), 16)
+    parts = np.array_split(np.random.default_rng(2).permutation(cache.count), 16)
     assert sum(len(part) * part.max() for part in parts) > 1.8 * filled
 
 
@@ -143,7 +144,7 @@ def test_weights():
 
 def test_leading_constituents_are_kept():
     short = build_cache(JETS, Inputs(features=("log_pt", "charge"), max_constituents=5))
-    assert short.counts.tolist() == np.minimum(ak.num(JETS.constituents), 5).tolist()
+    assert short.count.tolist() == np.minimum(ak.num(JETS.constituents), 5).tolist()
     order = ak.argsort(JETS.constituents.eta)  # no longer by falling pT
     shuffled = ak.with_field(JETS, JETS.constituents[order], "constituents")
     again = build_cache(shuffled, short.inputs)
@@ -160,10 +161,10 @@ def test_jets_are_computed_in_blocks(inputs, monkeypatch):
     constituents = JETS.constituents[ak.local_index(JETS.constituents) < kept]
     jets = ak.with_field(JETS, constituents, "constituents")
     want = build_cache(jets, inputs)
-    monkeypatch.setattr("fivesigma.caches._BLOCK", 100)
+    monkeypatch.setattr("fivesigma.preparation._BLOCK", 100)
     got = build_cache(jets, inputs)
     assert got.inputs == want.inputs
-    for name in ("values", "offsets", "pixel"):
+    for name in ("values", "begin", "count", "pixel"):
         np.testing.assert_array_equal(getattr(got, name), getattr(want, name))
 
 
@@ -212,15 +213,72 @@ def test_jets_without_labels_or_constituents():
     assert len(build_cache(JETS[:0], Inputs())) == 0
 
 
-@pytest.mark.parametrize("inputs", [CACHE.inputs, IMAGE, OBSERVABLES], ids=lambda i: i.kind)
-def test_take_and_join(inputs):
-    whole = build_cache(JETS, inputs)
+@pytest.fixture(params=[CACHE.inputs, IMAGE, OBSERVABLES], ids=lambda i: i.kind)
+def whole(request):
+    return build_cache(JETS, request.param)
+
+
+def assert_same_jets(got, want):
+    """The same jets give the same batches."""
+    for one, other in zip(
+        *(Batches(c, 128, shuffle=True).epoch() for c in (got, want)), strict=True
+    ):
+        for left, right in zip(one, other, strict=True):
+            assert (left is right is None) or torch.equal(left, right)
+    np.testing.assert_array_equal(got.event, want.event)
+
+
+def test_take_and_join(whole):
     order = np.random.default_rng(0).permutation(1000)
     back = whole.take(order).take(np.argsort(order))
+    assert_same_jets(back, whole)
     joined = join_caches([whole.take(np.arange(1000) < 300), whole.take(np.arange(300, 1000))])
-    for other in (back, joined):
-        for name in ("values", "offsets", "pixel", "label", "weight", "event"):
-            np.testing.assert_array_equal(getattr(other, name), getattr(whole, name))
+    assert_same_jets(joined, whole)
+    assert not np.array_equal(whole.take(order).event, whole.event)
+
+
+def test_a_cache_comes_back_from_files(whole, tmp_path):
+    parts = [build_cache(JETS[:300], whole.inputs), build_cache(JETS[300:], whole.inputs)]
+    write_cache(tmp_path / "kept", parts)
+    back = open_cache(tmp_path / "kept")
+    assert back.inputs == whole.inputs and not back.values.flags.writeable
+    for name in ("values", "begin", "count", "pixel", "label", "weight", "event"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(whole, name))
+    write_cache(tmp_path / "kept", parts[:1])  # what is there stays
+    assert len(open_cache(tmp_path / "kept")) == 1000
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("values", lambda b: b[:-4]),  # truncated
+        ("label", lambda b: b[:-8]),
+        ("begin", lambda b: b"\xff" * 8 + b[8:]),  # -1: before the first value
+        ("count", lambda b: b[:-8] + b"\xff\xff\xff\x00" + b"\x00" * 4),  # beyond the last
+        ("inputs.json", lambda b: b"[]"),
+        ("inputs.json", lambda b: b.replace(b'"values"', b'"valves"')),
+        ("inputs.json", lambda b: b.replace(b'"constituents"', b'"observables"')),
+        ("inputs.json", lambda b: b.replace(b'"dphi"', b'"dphi", "dr"')),
+    ],
+)
+def test_a_damaged_cache_is_refused(name, change, tmp_path):
+    write_cache(tmp_path / "kept", [CACHE])
+    path = tmp_path / "kept" / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ValueError, match="kept") as found:
+        open_cache(tmp_path / "kept")
+    assert "\n" not in str(found.value)
+
+
+def test_writing_that_fails_leaves_nothing(tmp_path):
+    def caches():
+        yield CACHE
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_cache(tmp_path / "kept", caches())
+    assert not list(tmp_path.iterdir())
 
 
 def test_inputs_survive_yaml():

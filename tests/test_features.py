@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from fivesigma.caches import build_cache
 from fivesigma.features import (
     FEATURE_SETS,
     FEATURES,
@@ -19,6 +18,7 @@ from fivesigma.features import (
     wrap,
 )
 from fivesigma.inputs import Inputs
+from fivesigma.preparation import build_cache
 
 ONE = {"pt": 600.0, "eta": -1.0, "phi": 3.1, "mass": 80.0}
 CONSTITUENTS = {

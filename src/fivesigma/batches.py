@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from numba import get_num_threads, njit
 
-from fivesigma.caches import Cache, build_cache, join_caches
+from fivesigma.caches import Cache, join_caches
 from fivesigma.images import densify
 from fivesigma.inputs import Inputs
+from fivesigma.preparation import build_cache
 
 __all__ = [
     "Batch",
@@ -118,7 +119,9 @@ class Batches:
         self._label = np.full(n, -1, np.int64) if cache.label is None else cache.label
         self._weight = np.ones(n, np.float32) if weights is None else weights.astype(np.float32)
         # dense images and observables have no length to sort by
-        self._length = np.zeros(n, np.int64) if cache.pixel is not None else cache.counts
+        self._length = np.zeros(n, np.int64)
+        if cache.count is not None and cache.pixel is None:
+            self._length = cache.count
         self._size = len(self._drawn(np.random.default_rng(seed)))
         self._steps = -(-self._size // (batch_size * world))
 
@@ -228,29 +231,28 @@ def jet_images(jets: ak.Array, inputs: Inputs) -> np.ndarray:
 
 def _tensors(cache: Cache, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Input and mask of some jets."""
-    if cache.offsets is None:
+    if cache.begin is None or cache.count is None:
         return torch.from_numpy(cache.values[rows]), None
-    n_features = cache.values.shape[1]
+    begin, count, n_features = cache.begin[rows], cache.count[rows], cache.values.shape[1]
     if cache.pixel is not None:
         pixels = cache.inputs.pixels
         x = torch.empty(len(rows), n_features, pixels * pixels)
-        densify(cache.pixel, cache.values, cache.offsets, rows, x.numpy())
+        densify(cache.pixel, cache.values, begin, count, x.numpy())
         return x.view(len(rows), n_features, pixels, pixels), None
-    longest = np.max(cache.offsets[rows + 1] - cache.offsets[rows], initial=1)
+    longest = np.max(count, initial=1)
     x = torch.empty(len(rows), int(longest), n_features)
     mask = torch.empty(len(rows), int(longest), dtype=torch.bool)
-    _pad(cache.values, cache.offsets, rows, x.numpy(), mask.numpy())
+    _pad(cache.values, begin, count, x.numpy(), mask.numpy())
     return x, mask
 
 
 @njit(cache=True, nogil=True)
 def _pad(
-    values: np.ndarray, offsets: np.ndarray, rows: np.ndarray, x: np.ndarray, mask: np.ndarray
+    values: np.ndarray, begin: np.ndarray, count: np.ndarray, x: np.ndarray, mask: np.ndarray
 ) -> None:
-    for b in range(len(rows)):
-        begin = offsets[rows[b]]
-        length = offsets[rows[b] + 1] - begin
-        x[b, :length] = values[begin : begin + length]
+    for b in range(len(begin)):
+        length = count[b]
+        x[b, :length] = values[begin[b] : begin[b] + length]
         x[b, length:] = 0
         mask[b, :length] = True
         mask[b, length:] = False

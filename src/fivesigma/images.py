@@ -78,19 +78,19 @@ def image_entries(
 
 @njit(cache=True, nogil=True)
 def densify(
-    pixel: np.ndarray, values: np.ndarray, offsets: np.ndarray, rows: np.ndarray, out: np.ndarray
+    pixel: np.ndarray, values: np.ndarray, begin: np.ndarray, count: np.ndarray, out: np.ndarray
 ) -> None:
     """Write the images of some jets into `out`, (B, C, pixels^2), in place.
 
     Args:
         pixel: (E,) pixel numbers.
         values: (E, C) values.
-        offsets: (N + 1,) where each jet begins.
-        rows: (B,) which jets.
+        begin: (B,) where each jet begins.
+        count: (B,) how many entries it has.
         out: (B, C, pixels^2) float32.
     """
     out[:] = 0
-    for b in range(len(rows)):
-        for entry in range(offsets[rows[b]], offsets[rows[b] + 1]):
+    for b in range(len(begin)):
+        for entry in range(begin[b], begin[b] + count[b]):
             for channel in range(values.shape[1]):
                 out[b, channel, pixel[entry]] = values[entry, channel]

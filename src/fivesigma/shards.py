@@ -78,10 +78,11 @@ def collection_path(folder: Path, collection: str, index: int) -> Path:
     Raises:
         ValueError: a name that could leave the folder, or that the dataset uses itself.
     """
-    if collection == "shards" or not re.fullmatch(r"\w[\w.-]*", collection, re.ASCII):
+    own = collection in ("shards", "prepared")
+    if own or not re.fullmatch(r"\w[\w.-]*", collection, re.ASCII):
         message = (
             f"collection name {collection!r}: expected letters, digits and _ . - only, "
-            "and not 'shards'"
+            "and not 'shards' or 'prepared'"
         )
         raise ValueError(message)
     return folder / collection / f"{index:05d}.parquet"

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -62,7 +63,10 @@ def remove_temporaries(folder: Path) -> None:
     """Remove what killed writers left in a folder and its sub-folders."""
     for pattern in (".*.tmp", "*/.*.tmp"):
         for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def check_file(path: Path, size: int, checksum: str | None = None) -> None:

@@ -6,12 +6,12 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from fivesigma.caches import build_cache
 from fivesigma.expressions import parse, select
 from fivesigma.formats import open_file
 from fivesigma.formats.nanoevents import from_nanoevents
 from fivesigma.formats.writers import write
 from fivesigma.inputs import Inputs
+from fivesigma.preparation import build_cache
 
 #: large jets of each event, and for each jet the places of its candidates in the event
 MEMBERS = [[[0, 2], [1]], [], [[3, 0, 1]]]

@@ -7,38 +7,11 @@ import sys
 import pytest
 import torch
 from helpers import properties
+from helpers.networks import example, make, usual_inputs
 from torch import nn
 
-from fivesigma.features import FEATURE_SETS
 from fivesigma.inputs import Inputs
 from fivesigma.models import MODELS, build, options_of
-
-
-def usual_inputs(name: str) -> Inputs:
-    network = MODELS[name]
-    features = network.features or FEATURE_SETS["kin"]
-    return Inputs(kind=network.kind, features=features, max_constituents=network.max_constituents)
-
-
-def make(name: str, n_classes: int = 3, **options) -> nn.Module:
-    torch.manual_seed(1)
-    return build(name, n_classes, usual_inputs(name), options)
-
-
-def example(name: str) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Six jets, as the network takes them; of sets, one has no constituents."""
-    generator = torch.Generator().manual_seed(2)
-    if MODELS[name].kind == "image":
-        x = torch.rand(6, 1, 40, 40, generator=generator)
-        x *= torch.rand(6, 1, 40, 40, generator=generator) < 0.03
-        return x / x.sum((1, 2, 3), keepdim=True), None
-    counts = torch.tensor([17, 5, 1, 0, 11, 17])
-    mask = torch.arange(17) < counts[:, None]
-    x = torch.randn(6, 17, len(MODELS[name].features), generator=generator) * mask[..., None]
-    if MODELS[name].features[0] == "z":
-        x[..., 0] = x[..., 0].abs() / x[..., 0].abs().sum(1, keepdim=True).clamp(min=1e-9)
-    return x, mask
-
 
 SETS = [name for name, network in MODELS.items() if network.kind == "constituents"]
 

@@ -1,6 +1,7 @@
 """Training, evaluation, prediction, comparison and report on a small sample."""
 
 import json
+import shutil
 
 import awkward as ak
 import numpy as np
@@ -23,6 +24,23 @@ def test_splits_are_disjoint_and_complete(sample):
     events = [set(cache.event.tolist()) for cache in caches]
     assert sum(map(len, caches)) == sample.counts["jets"]
     assert not (events[0] & events[1] or events[0] & events[2] or events[1] & events[2])
+
+
+@pytest.mark.parametrize("model", ["pfn", "cnn", "trees"])
+def test_kept_inputs_are_those_computed(model, sample, tmp_path):
+    copy = Dataset.open(shutil.copytree(sample.path, tmp_path / "copy"))
+    wanted = inputs_of(model)
+    computed = split_caches(copy, wanted, "train", "test")
+    assert not (copy.path / "prepared").exists()
+    for _ in range(2):  # made, and found
+        kept = split_caches(copy, wanted, "train", "test", keep=True)
+        assert len(list((copy.path / "prepared").iterdir())) == 1
+        for one, other in zip(kept, computed, strict=True):
+            assert one.inputs == other.inputs
+            for name in ("values", "count", "label", "event"):
+                np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    split_caches(copy, inputs_of(model, {"max_constituents": 5}), "train", keep=True)
+    assert len(list((copy.path / "prepared").iterdir())) == 2
 
 
 def test_constants_are_learned_from_training_jets_only(sample):

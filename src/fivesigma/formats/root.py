@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import awkward as ak
@@ -165,9 +166,11 @@ class RootTable(Table):
             message = f"{self.path}: {claimed:.3g} bytes in {self.entries} entries; it is damaged"
             raise ValueError(message)
         window = {"entry_start": start, "entry_stop": stop, "library": "ak"}
-        # one after the other: the unpacked baskets of all together would not be bounded, and names
+        # a few at a time: the unpacked baskets of all together would not be bounded, and names
         # given to the tree would be evaluated, as would the file's aliases
-        return {name: branch.array(**window) for name, branch in branches.items()}
+        with ThreadPoolExecutor(self.threads) as pool:
+            found = pool.map(lambda branch: branch.array(**window), branches.values())
+            return dict(zip(branches, found, strict=True))
 
     def boundaries(self, names: Sequence[str]) -> Sequence[int]:
         """See `Table.boundaries`: where baskets of all columns begin together."""

@@ -120,6 +120,7 @@ class Source:
             for begin, end in steps:
                 yield self._build(group, begin, end)
             return
+        self.table.threads = get_num_threads()
         with ThreadPoolExecutor(1) as pool:  # reads one step ahead
             ahead = pool.submit(self._columns, group, *steps[0])
             for begin, end in steps[1:]:

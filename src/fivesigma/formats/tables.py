@@ -45,10 +45,12 @@ class Table:
         names: name of the tree or group, where a file has several; else "".
         metadata: what fivesigma noted when it wrote the file; empty for files of others.
         skipped: columns that cannot be read as numbers or text, and why.
+        threads: columns that may be unpacked at a time; more take more memory.
     """
 
     path: str
     name: str = ""
+    threads: int = 1
     columns: Mapping[str, Column]
     metadata: Mapping[str, Any]
     skipped: Mapping[str, str]

@@ -8,7 +8,18 @@ from typing import Protocol
 import torch
 from torch import nn
 
-__all__ = ["NetworkInputs", "dense", "he_uniform", "masked_max", "masked_sum"]
+__all__ = [
+    "MOMENTA",
+    "NetworkInputs",
+    "dense",
+    "he_uniform",
+    "masked_max",
+    "masked_sum",
+    "split_columns",
+]
+
+#: the four-momentum [GeV] among the features
+MOMENTA = ("px", "py", "pz", "energy")
 
 
 class NetworkInputs(Protocol):
@@ -29,6 +40,27 @@ class NetworkInputs(Protocol):
     @property
     def pixels(self) -> int:
         """Pixels along each side of an image."""
+
+
+def split_columns(features: Sequence[str], wanted: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Where some features are, in the order of `wanted`, and where all others are.
+
+    Example:
+        >>> split_columns(("dr", *MOMENTA, "charge"), MOMENTA)
+        ([1, 2, 3, 4], [0, 5])
+
+    Raises:
+        ValueError: one that is wanted is not among the features.
+    """
+    missing = [name for name in wanted if name not in features]
+    if missing:
+        message = (
+            f"this network needs the features {', '.join(wanted)}; "
+            f"{', '.join(missing)} is not among {', '.join(features)}"
+        )
+        raise ValueError(message)
+    found = [list(features).index(name) for name in wanted]
+    return found, [i for i, name in enumerate(features) if name not in wanted]
 
 
 def he_uniform(layer: nn.Linear | nn.Conv2d, gain: float = 1.0) -> nn.Module:

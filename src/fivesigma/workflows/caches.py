@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from pathlib import Path
 
 import awkward as ak
 import numpy as np
 
-from fivesigma.batches import Cache, Inputs, build_cache, join_caches
+from fivesigma.batches import Inputs, build_cache
+from fivesigma.caches import Cache, join_caches, open_cache, write_cache
 from fivesigma.datasets import SPLITS, Dataset, split_of
+from fivesigma.storage import canonical
 
 __all__ = ["jets_of", "open_jets", "split_caches"]
 
@@ -57,33 +60,52 @@ def jets_of(
         yield jets
 
 
-def split_caches(dataset: Dataset, inputs: Inputs, *splits: str) -> list[Cache]:
+def split_caches(
+    dataset: Dataset, inputs: Inputs, *splits: str, keep: bool = False
+) -> list[Cache]:
     """Inputs of a network for the jets of some splits.
 
-    What `inputs` leaves open is learned from training jets of the first shards.
+    What `inputs` leaves open is learned from training jets of the first shards. Inputs that were
+    kept in the dataset's folder `prepared` are mapped into memory instead of computed.
 
     Args:
         dataset: of labelled jets.
         inputs: what the network sees.
         splits: names in `SPLITS`.
+        keep: keep them there for the next time: as many bytes as the values have.
 
     Raises:
         ValueError: a split without jets, or jets that lack what the inputs need.
     """
+    folder = _prepared(dataset, inputs)
+    if keep and not folder.exists():
+        write_cache(folder, _caches(dataset, inputs))
+    cache = open_cache(folder) if folder.exists() else join_caches(list(_caches(dataset, inputs)))
+    if cache.event is None:
+        message = f"{dataset.path}: its jets have no event numbers, which say how they are split"
+        raise ValueError(message)
+    number = split_of(cache.event)
+    found = [cache.take(np.flatnonzero(number == SPLITS.index(name))) for name in splits]
+    for name, jets in zip(splits, found, strict=True):
+        if not len(jets):
+            message = f"{dataset.path} has no {name} jets; generate more"
+            raise ValueError(message)
+    return found
+
+
+def _prepared(dataset: Dataset, inputs: Inputs) -> Path:
+    """Where inputs of these very jets are kept."""
+    content = {"inputs": inputs.to_dict(), "jets": [s["checksums"] for s in dataset.shards]}
+    key = hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
+    return dataset.path / "prepared" / key
+
+
+def _caches(dataset: Dataset, inputs: Inputs) -> Iterator[Cache]:
+    """Inputs of all jets, shard by shard."""
     first = _LEARN_FROM * len(dataset.classes)
     shards = [shard["index"] for shard in dataset.shards]
     sample = dataset.read("jets", shards=shards[:first])
     train = sample[split_of(ak.to_numpy(sample.event)) == SPLITS.index("train")]
-    inputs = build_cache(train, inputs).inputs
-    found: list[list[Cache]] = [[] for _ in splits]
+    complete = build_cache(train, inputs).inputs
     for jets in dataset.iterate("jets"):
-        cache = build_cache(jets, inputs)
-        split = split_of(ak.to_numpy(jets.event))
-        for parts, name in zip(found, splits, strict=True):
-            parts.append(cache.take(np.flatnonzero(split == SPLITS.index(name))))
-    joined = [join_caches(parts) for parts in found]
-    for name, cache in zip(splits, joined, strict=True):
-        if not len(cache):
-            message = f"{dataset.path} has no {name} jets; generate more"
-            raise ValueError(message)
-    return [replace(cache, inputs=inputs) for cache in joined]
+        yield build_cache(jets, complete)

@@ -60,6 +60,7 @@ def train(
     trees: Trees = Trees(),  # noqa: B008 (frozen)
     inputs: dict[str, Any] | None = None,
     options: dict[str, Any] | None = None,
+    keep_inputs: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Run:
@@ -80,6 +81,8 @@ def train(
         trees: options of the training of trees.
         inputs: what the model sees, where it differs from its default, e.g. {"pixels": 64}.
         options: of the architecture, e.g. {"phi": [64, 64]}.
+        keep_inputs: keep what the model sees in the dataset's folder `prepared`: the next
+            training on it begins at once, and larger datasets than memory can be trained on.
         overwrite: discard a run in this folder.
         quiet: show no progress.
 
@@ -91,7 +94,9 @@ def train(
     """
     dataset = open_jets(str(data))
     wanted = inputs_of(model, inputs)
-    training_jets, validation_jets = split_caches(dataset, wanted, "train", "validation")
+    training_jets, validation_jets = split_caches(
+        dataset, wanted, "train", "validation", keep=keep_inputs
+    )
     common: dict[str, Any] = {
         "config": {
             "out": str(out), "data": str(data), "model": model, "training": asdict(training),
