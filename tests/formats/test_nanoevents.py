@@ -115,7 +115,7 @@ def test_expressions_take_the_names_of_nanoevents(events):
 def test_network_inputs_come_from_their_jets(events):
     jets = ak.flatten(from_nanoevents(virtual(events, []), ["fatjets"]).fatjets)
     cache = build_cache(jets, Inputs())
-    assert cache.counts.tolist() == [2, 1, 3]
+    assert cache.count.tolist() == [2, 1, 3]
     assert np.isfinite(cache.values).all()
 
 
