@@ -11,8 +11,8 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from fivesigma.formats import npy, open_file
-from fivesigma.formats.arrays import open_tables
+from fivesigma.formats.containers import npy, open_file
+from fivesigma.formats.containers.arrays import open_tables
 from fivesigma.units import mass
 
 RNG = np.random.default_rng(7)

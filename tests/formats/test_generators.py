@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fivesigma.formats import open_file
-from fivesigma.formats.generators import hepmc, lhe, open_tables
+from fivesigma.formats.containers.generators import hepmc, lhe, open_tables
 from fivesigma.formats.source import Source
 from fivesigma.units import C_LIGHT
 
@@ -360,7 +360,7 @@ def test_a_line_without_end_is_refused():
 
 
 def test_an_event_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr("fivesigma.formats.eventtext._BLOCK_BYTES", 5000)
+    monkeypatch.setattr("fivesigma.formats.containers.eventtext._BLOCK_BYTES", 5000)
     text = lhe_text(1, "") + "<event>\n" + "1 2 3\n" * 2000
     with source_of(text) as source, pytest.raises(ValueError, match="of more than 5000 bytes"):
         source.read()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fivesigma.formats import open_file
-from fivesigma.formats.hdf5 import open_tables
+from fivesigma.formats.containers.hdf5 import open_tables
 from fivesigma.formats.tables import reading
 
 TOP_NAMES = [f"{part}_{i}" for i in range(200) for part in ("E", "PX", "PY", "PZ")]

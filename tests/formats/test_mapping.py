@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fivesigma.formats import open_file
-from fivesigma.formats.mapping import WeaverConfig, mapped, read_weaver
-from fivesigma.formats.parquet import open_tables
+from fivesigma.formats.containers.parquet import open_tables
+from fivesigma.formats.mappings.mapping import WeaverConfig, mapped, read_weaver
 from fivesigma.formats.source import Source
 from fivesigma.formats.tables import Column, Table
 

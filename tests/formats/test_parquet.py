@@ -12,7 +12,7 @@ import pytest
 
 import fivesigma.formats
 from fivesigma.formats import Format, open_file
-from fivesigma.formats.parquet import open_tables, shards
+from fivesigma.formats.containers.parquet import open_tables, shards
 
 
 def table_of_jets(n=50):
@@ -50,7 +50,7 @@ def table_of_jets(n=50):
 
 @pytest.fixture
 def jets_format(monkeypatch):
-    made = {"jets": Format("parquet:shards", "jets", "one shard of a dataset of jets")}
+    made = {"jets": Format("containers.parquet:shards", "jets", "one shard of a dataset of jets")}
     formats = {name: each for name, each in fivesigma.formats.FORMATS.items() if name != "jets"}
     monkeypatch.setattr(fivesigma.formats, "FORMATS", {**made, **formats})
 

@@ -8,7 +8,7 @@ import pytest
 
 from fivesigma.expressions import parse
 from fivesigma.formats import FORMATS, open_file, read
-from fivesigma.formats.root import read_histograms
+from fivesigma.formats.containers.root import read_histograms
 
 #: file -> format, kind, entries
 FILES = {

@@ -12,8 +12,8 @@ import uproot
 from sklearn.metrics import roc_auc_score
 
 from fivesigma.formats import open_file
+from fivesigma.formats.containers.root import open_tables, read_histograms
 from fivesigma.formats.content import container_of
-from fivesigma.formats.root import open_tables, read_histograms
 
 KINDS = {
     "uproot-HZZ": ("objects", 2421),

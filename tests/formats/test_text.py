@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fivesigma.formats import open_file
-from fivesigma.formats import text as text_module
+from fivesigma.formats.containers import text as text_module
 
 ROWS = np.random.default_rng(1).normal(size=(500, 3)).round(6)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fivesigma.formats import open_file
-from fivesigma.formats.trackml import read_event
+from fivesigma.formats.layouts.trackml import read_event
 
 HITS = "hit_id,x,y,z,volume_id,layer_id,module_id\n3,30,40,-100.5,8,2,1\n7,0,-72,10,8,4,2\n"
 TRUTH = "hit_id,particle_id,tx,ty,tz,tpx,tpy,tpz,weight\n7,0,0,-72,10,1,2,3,0\n"

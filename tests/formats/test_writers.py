@@ -11,8 +11,8 @@ import uproot
 
 from fivesigma.events import momenta
 from fivesigma.formats import open_file
-from fivesigma.formats.flat import flatten, plain
 from fivesigma.formats.writers import WRITERS, open_writer, to_pandas, write
+from fivesigma.formats.writers.flat import flatten, plain
 
 TYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 TYPES += ("float32", "float64")
@@ -166,7 +166,7 @@ def test_one_field_of_many(tmp_path, rng, format):
 @pytest.mark.parametrize("format", EXACT)
 def test_steps_are_cut_to_bounded_memory(tmp_path, rng, format, monkeypatch):
     monkeypatch.setattr("fivesigma.formats.writers._STEP_BYTES", 4000)
-    monkeypatch.setattr("fivesigma.formats.writers_hdf5._PADDED_BYTES", 20000)
+    monkeypatch.setattr("fivesigma.formats.writers.hdf5._PADDED_BYTES", 20000)
     array = events_of(rng, 40)[["event", "jets"]]
     write(array, tmp_path / "file", format=format, kind="events")
     with open_file(tmp_path / "file") as source:
@@ -323,8 +323,8 @@ def test_padded_hdf5_without_label_and_without_constituents(tmp_path):
 
 
 def test_lists_too_uneven_to_be_padded_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("fivesigma.formats.writers_hdf5._LARGE_BYTES", 1e4)
-    monkeypatch.setattr("fivesigma.formats.writers_hdf5._MOST_RATIO", 2)
+    monkeypatch.setattr("fivesigma.formats.writers.hdf5._LARGE_BYTES", 1e4)
+    monkeypatch.setattr("fivesigma.formats.writers.hdf5._MOST_RATIO", 2)
     counts = np.zeros(500, int)
     counts[0] = 1000
     array = ak.Array({"x": ak.unflatten(np.arange(1000), counts)})

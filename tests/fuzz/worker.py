@@ -21,7 +21,7 @@ import awkward as ak
 import numpy as np
 
 from fivesigma.formats import open_file
-from fivesigma.formats.root import read_histograms
+from fivesigma.formats.containers.root import read_histograms
 from fivesigma.formats.writers import write
 from fivesigma.workflows.convert import convert
 

@@ -29,15 +29,15 @@ __all__ = ["CONTAINERS", "FORMATS", "Format", "Source", "expand", "open_file", "
 
 #: container -> module with `open_tables(path, file)`
 CONTAINERS = {
-    "root": "fivesigma.formats.root",
-    "hdf5": "fivesigma.formats.hdf5",
-    "npz": "fivesigma.formats.arrays",
-    "npy": "fivesigma.formats.arrays",
-    "parquet": "fivesigma.formats.parquet",
-    "feather": "fivesigma.formats.parquet",
-    "csv": "fivesigma.formats.text",
-    "lhe": "fivesigma.formats.generators",
-    "hepmc": "fivesigma.formats.generators",
+    "root": "fivesigma.formats.containers.root",
+    "hdf5": "fivesigma.formats.containers.hdf5",
+    "npz": "fivesigma.formats.containers.arrays",
+    "npy": "fivesigma.formats.containers.arrays",
+    "parquet": "fivesigma.formats.containers.parquet",
+    "feather": "fivesigma.formats.containers.parquet",
+    "csv": "fivesigma.formats.containers.text",
+    "lhe": "fivesigma.formats.containers.generators",
+    "hepmc": "fivesigma.formats.containers.generators",
 }
 
 
@@ -58,40 +58,64 @@ class Format(NamedTuple):
 
 #: name -> format, in the order in which they are tried
 FORMATS: dict[str, Format] = {
-    "dataset": Format("folders:dataset", "any", "a dataset of fivesigma, a folder"),
-    "fivesigma": Format("own:fivesigma", "any", "written by fivesigma, in any container"),
-    "pfnano": Format("cms:pfnano", "events", "CMS PFNano: NanoAOD with candidates in jets"),
-    "nanoaod": Format("cms:nanoaod", "events", "CMS NanoAOD, and trees built like it"),
-    "physlite": Format("atlas:physlite", "events", "ATLAS PHYSLITE"),
-    "delphes": Format("delphes:delphes", "events", "Delphes"),
+    "dataset": Format("containers.folders:dataset", "any", "a dataset of fivesigma, a folder"),
+    "fivesigma": Format("layouts.own:fivesigma", "any", "written by fivesigma, in any container"),
+    "pfnano": Format(
+        "layouts.cms:pfnano", "events", "CMS PFNano: NanoAOD with candidates in jets"
+    ),
+    "nanoaod": Format("layouts.cms:nanoaod", "events", "CMS NanoAOD, and trees built like it"),
+    "physlite": Format("layouts.atlas:physlite", "events", "ATLAS PHYSLITE"),
+    "delphes": Format("layouts.delphes:delphes", "events", "Delphes"),
     "top-tagging": Format(
-        "hdf5_jets:top_tagging", "jets", "Top Quark Tagging Reference Dataset (HDF5)"
+        "layouts.hdf5_jets:top_tagging", "jets", "Top Quark Tagging Reference Dataset (HDF5)"
     ),
-    "lhco-features": Format("hdf5_jets:lhco_features", "events", "LHC Olympics: two jets (HDF5)"),
-    "lhco": Format("hdf5_jets:lhco", "events", "LHC Olympics R&D: 700 particles an event (HDF5)"),
-    "jetnet": Format("hdf5_jets:jetnet", "jets", "JetNet (HDF5)"),
-    "hls4ml-jets": Format("hdf5_jets:hls4ml_jets", "jets", "hls4ml LHC jets (HDF5)"),
-    "atlas-top": Format("hdf5_jets:atlas_top", "jets", "ATLAS top-tagging open data (HDF5)"),
-    "calochallenge": Format("hdf5_jets:calochallenge", "showers", "CaloChallenge showers (HDF5)"),
+    "lhco-features": Format(
+        "layouts.hdf5_jets:lhco_features", "events", "LHC Olympics: two jets (HDF5)"
+    ),
+    "lhco": Format(
+        "layouts.hdf5_jets:lhco", "events", "LHC Olympics R&D: 700 particles an event (HDF5)"
+    ),
+    "jetnet": Format("layouts.hdf5_jets:jetnet", "jets", "JetNet (HDF5)"),
+    "hls4ml-jets": Format("layouts.hdf5_jets:hls4ml_jets", "jets", "hls4ml LHC jets (HDF5)"),
+    "atlas-top": Format(
+        "layouts.hdf5_jets:atlas_top", "jets", "ATLAS top-tagging open data (HDF5)"
+    ),
+    "calochallenge": Format(
+        "layouts.hdf5_jets:calochallenge", "showers", "CaloChallenge showers (HDF5)"
+    ),
     "structured": Format(
-        "hdf5_structured:structured", "jets", "structured arrays of jets and tracks: salt, umami"
+        "layouts.hdf5_structured:structured",
+        "jets",
+        "structured arrays of jets and tracks: salt, umami",
     ),
-    "energyflow": Format("numpy_jets:energyflow", "jets", "EnergyFlow quark and gluon jets (npz)"),
-    "flat-jets": Format("numpy_jets:flat_jets", "jets", "four-vectors with counts (npz)"),
-    "weaver-npz": Format("numpy_jets:weaver_npz", "jets", "features, vectors, mask (npz)"),
-    "trackml-graph": Format("numpy_jets:trackml_graph", "hits", "graph of TrackML hits (npz)"),
-    "lhco-windows": Format("numpy_jets:lhco_windows", "table", "LHC Olympics, 5 features (npy)"),
-    "trackml-hits": Format("trackml:hits", "hits", "TrackML hits (CSV)"),
-    "trackml-cells": Format("trackml:cells", "hits", "TrackML cells (CSV)"),
-    "trackml-truth": Format("trackml:truth", "hits", "TrackML truth (CSV)"),
-    "trackml-particles": Format("trackml:particles", "hits", "TrackML particles (CSV)"),
-    "trackml-detectors": Format("trackml:detectors", "hits", "TrackML modules (CSV)"),
-    "lhe": Format("generators:lhe", "events", "Les Houches events"),
-    "hepmc": Format("generators:hepmc", "events", "HepMC 2 and 3"),
-    "jets": Format("parquet:shards", "jets", "jets with constituents as nested columns"),
-    "jetclass": Format("jetclass:jetclass", "jets", "JetClass: part_px ..., jet_pt, label_QCD"),
-    "objects": Format("trees:objects", "events", "trees of objects: Muon_Px, jetp4, pt1 pt2 ..."),
-    "table": Format("trees:plain", "table", "any other columns of numbers"),
+    "energyflow": Format(
+        "layouts.numpy_jets:energyflow", "jets", "EnergyFlow quark and gluon jets (npz)"
+    ),
+    "flat-jets": Format("layouts.numpy_jets:flat_jets", "jets", "four-vectors with counts (npz)"),
+    "weaver-npz": Format("layouts.numpy_jets:weaver_npz", "jets", "features, vectors, mask (npz)"),
+    "trackml-graph": Format(
+        "layouts.numpy_jets:trackml_graph", "hits", "graph of TrackML hits (npz)"
+    ),
+    "lhco-windows": Format(
+        "layouts.numpy_jets:lhco_windows", "table", "LHC Olympics, 5 features (npy)"
+    ),
+    "trackml-hits": Format("layouts.trackml:hits", "hits", "TrackML hits (CSV)"),
+    "trackml-cells": Format("layouts.trackml:cells", "hits", "TrackML cells (CSV)"),
+    "trackml-truth": Format("layouts.trackml:truth", "hits", "TrackML truth (CSV)"),
+    "trackml-particles": Format("layouts.trackml:particles", "hits", "TrackML particles (CSV)"),
+    "trackml-detectors": Format("layouts.trackml:detectors", "hits", "TrackML modules (CSV)"),
+    "lhe": Format("containers.generators:lhe", "events", "Les Houches events"),
+    "hepmc": Format("containers.generators:hepmc", "events", "HepMC 2 and 3"),
+    "jets": Format(
+        "containers.parquet:shards", "jets", "jets with constituents as nested columns"
+    ),
+    "jetclass": Format(
+        "layouts.jetclass:jetclass", "jets", "JetClass: part_px ..., jet_pt, label_QCD"
+    ),
+    "objects": Format(
+        "layouts.trees:objects", "events", "trees of objects: Muon_Px, jetp4, pt1 pt2 ..."
+    ),
+    "table": Format("layouts.trees:plain", "table", "any other columns of numbers"),
 }
 
 
@@ -110,7 +134,7 @@ def open_file(
         format: a name in `FORMATS`; recognised by content if None.
         tree: which tree or group, where a file has several; the most likely if None.
         mapping: YAML that names the columns of each field, for unknown trees and for tables
-            without names; see `fivesigma.formats.mapping`.
+            without names; see `fivesigma.formats.mappings.mapping`.
         unit: "GeV" or "MeV" of energies in the file; known or guessed if None.
 
     Raises:
@@ -154,7 +178,7 @@ def _opened(path: str) -> Any:
 
 def _open_tables(path: str, file: Any) -> list[Table]:
     if file is None:
-        from fivesigma.formats.folders import DatasetTable
+        from fivesigma.formats.containers.folders import DatasetTable
 
         return [DatasetTable(path)]
     module = import_module(CONTAINERS[container_of(path, file)])
@@ -181,7 +205,7 @@ def _choose(
         message = f"{path}: no tree and no table in it; `fivesigma inspect` tells what there is"
         raise ValueError(message)
     if mapping is not None:
-        from fivesigma.formats.mapping import mapped
+        from fivesigma.formats.mappings.mapping import mapped
 
         return mapped(tables, mapping)
     for name in FORMATS if format is None else [format]:

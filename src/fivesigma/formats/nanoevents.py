@@ -12,10 +12,10 @@ from typing import Any
 
 import awkward as ak
 
-from fivesigma.formats.cms import nanoaod
-from fivesigma.formats.flat import plain
 from fivesigma.formats.layout import Layout
+from fivesigma.formats.layouts.cms import nanoaod
 from fivesigma.formats.tables import Column, Table
+from fivesigma.formats.writers.flat import plain
 
 __all__ = ["NanoEventsTable", "from_nanoevents"]
 

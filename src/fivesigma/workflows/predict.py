@@ -15,10 +15,10 @@ import numpy as np
 from fivesigma.datasets import Dataset
 from fivesigma.events import momenta
 from fivesigma.formats import Source, expand
+from fivesigma.formats.containers.root import RootTable
 from fivesigma.formats.layout import Field
-from fivesigma.formats.passthrough import COPIED, Copy
-from fivesigma.formats.root import RootTable
 from fivesigma.formats.writers import open_writer
+from fivesigma.formats.writers.passthrough import COPIED, Copy
 from fivesigma.manifests import is_dataset
 from fivesigma.progress import Progress
 from fivesigma.runs import Run

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fivesigma.formats.containers.root import read_histograms
 from fivesigma.formats.remote import is_remote
-from fivesigma.formats.root import read_histograms
 from fivesigma.formats.tables import reading
 from fivesigma.workflows.doctor.records import FileReport
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fivesigma.formats.fourvectors import object_fields
 from fivesigma.formats.layout import Field, Group, Layout, Padded
-from fivesigma.formats.places import index_of, nonzero, padded_fields
+from fivesigma.formats.layouts.places import index_of, nonzero, padded_fields
 from fivesigma.formats.tables import Table
 
 __all__ = ["structured"]

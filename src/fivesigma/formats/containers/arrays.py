@@ -16,8 +16,8 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from fivesigma.formats.npy import Archive, Lengths, StoredArray
-from fivesigma.formats.own import levels
+from fivesigma.formats.containers.npy import Archive, Lengths, StoredArray
+from fivesigma.formats.layouts.own import levels
 from fivesigma.formats.tables import Column, Table, missing_columns
 
 __all__ = ["GraphTable", "NpyTable", "NpzTable", "open_tables"]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fivesigma.formats.fourvectors import object_fields
-from fivesigma.formats.jetclass import one_hot
 from fivesigma.formats.layout import Field, Group, Layout, Lists
+from fivesigma.formats.layouts.jetclass import one_hot
+from fivesigma.formats.mappings.yamlfile import read_yaml
 from fivesigma.formats.tables import Table, missing_columns
-from fivesigma.formats.yamlfile import read_yaml
 
 __all__ = ["WeaverConfig", "WeaverInput", "is_weaver", "read_weaver", "weaver_layout"]
 

@@ -13,10 +13,10 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from fivesigma.formats.flat import Flat, Leaf, flatten, refuse_text, unique
-from fivesigma.formats.own import note_of
-from fivesigma.formats.root import NOTE
+from fivesigma.formats.containers.root import NOTE
+from fivesigma.formats.layouts.own import note_of
 from fivesigma.formats.writers import Writer
+from fivesigma.formats.writers.flat import Flat, Leaf, flatten, refuse_text, unique
 
 __all__ = ["NTupleWriter", "TreeWriter"]
 

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from fivesigma.formats.containers.headers import LONGEST_LINE, read_head
 from fivesigma.formats.content import check_unpacked
-from fivesigma.formats.headers import LONGEST_LINE, read_head
 from fivesigma.formats.tables import Column, Table, missing_columns
 
 __all__ = ["TextTable", "open_tables"]

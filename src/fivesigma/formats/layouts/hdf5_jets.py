@@ -14,9 +14,9 @@ import awkward as ak
 import numpy as np
 
 from fivesigma.formats.fourvectors import object_fields
-from fivesigma.formats.jetclass import one_hot
 from fivesigma.formats.layout import Field, Group, Layout, Padded
-from fivesigma.formats.places import (
+from fivesigma.formats.layouts.jetclass import one_hot
+from fivesigma.formats.layouts.places import (
     CARTESIAN,
     Place,
     at_places,

@@ -12,12 +12,12 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
+from fivesigma.formats.containers.text import open_tables
 from fivesigma.formats.fourvectors import object_fields
 from fivesigma.formats.layout import Field, Group, Layout
 from fivesigma.formats.remote import is_remote, open_remote
 from fivesigma.formats.source import Source
 from fivesigma.formats.tables import Table, reading
-from fivesigma.formats.text import open_tables
 from fivesigma.units import mass
 
 __all__ = ["cells", "detectors", "hits", "particles", "read_event", "truth"]

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import awkward as ak
 
-from fivesigma.formats.flat import Flat, flatten, plain, to_pandas
+from fivesigma.formats.writers.flat import Flat, flatten, plain, to_pandas
 from fivesigma.storage import temporary_of
 
 __all__ = ["WRITERS", "Options", "Writer", "WriterInfo", "open_writer", "to_pandas", "write"]
@@ -46,20 +46,20 @@ class WriterInfo(NamedTuple):
 
 #: name -> format
 WRITERS: dict[str, WriterInfo] = {
-    "root": WriterInfo("writers_root:TreeWriter", "ROOT TTree with flat branches", (".root",)),
-    "rntuple": WriterInfo("writers_root:NTupleWriter", "ROOT RNTuple with nested records"),
+    "root": WriterInfo("writers.root:TreeWriter", "ROOT TTree with flat branches", (".root",)),
+    "rntuple": WriterInfo("writers.root:NTupleWriter", "ROOT RNTuple with nested records"),
     "hdf5": WriterInfo(
-        "writers_hdf5:StructuredWriter",
+        "writers.hdf5:StructuredWriter",
         "HDF5, one structured dataset a collection, padded, with `valid`",
         (".h5", ".hdf5"),
     ),
     "hdf5-padded": WriterInfo(
-        "writers_hdf5:PaddedWriter",
+        "writers.hdf5:PaddedWriter",
         "HDF5 for other trainers: features (N, M, F), mask, labels, jets; float32",
     ),
-    "npz": WriterInfo("writers_arrays:NpzWriter", "NumPy arrays, flat, with counts", (".npz",)),
+    "npz": WriterInfo("writers.arrays:NpzWriter", "NumPy arrays, flat, with counts", (".npz",)),
     "parquet": WriterInfo(
-        "writers_arrays:ParquetWriter", "Parquet with nested records", (".parquet", ".pq")
+        "writers.arrays:ParquetWriter", "Parquet with nested records", (".parquet", ".pq")
     ),
 }
 

@@ -18,7 +18,7 @@ import awkward as ak
 import h5py
 import numpy as np
 
-from fivesigma.formats.hdf5_contents import (
+from fivesigma.formats.containers.hdf5_contents import (
     Contents,
     is_hard,
     opened,

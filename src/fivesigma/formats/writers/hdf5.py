@@ -12,9 +12,9 @@ import awkward as ak
 import h5py
 import numpy as np
 
-from fivesigma.formats.flat import Flat, flatten, refuse_text, unique
-from fivesigma.formats.own import note_of
+from fivesigma.formats.layouts.own import note_of
 from fivesigma.formats.writers import Writer
+from fivesigma.formats.writers.flat import Flat, flatten, refuse_text, unique
 
 __all__ = ["PaddedWriter", "StructuredWriter"]
 

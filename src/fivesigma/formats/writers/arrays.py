@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fivesigma.formats.flat import Flat, flatten, refuse_text, unique
-from fivesigma.formats.own import note_of
+from fivesigma.formats.layouts.own import note_of
 from fivesigma.formats.writers import Writer
+from fivesigma.formats.writers.flat import Flat, flatten, refuse_text, unique
 
 __all__ = ["NpzWriter", "ParquetWriter"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fivesigma.formats.eventtext import Block, CutOffError, EventText
+from fivesigma.formats.containers.eventtext import Block, CutOffError, EventText
 from fivesigma.formats.tables import Column
 
 __all__ = ["HepMCTable"]

@@ -10,9 +10,9 @@ import awkward as ak
 import numpy as np
 
 from fivesigma.datasets import Dataset
+from fivesigma.formats.containers.root import leaves_of
 from fivesigma.formats.layout import Layout
-from fivesigma.formats.own import grouped
-from fivesigma.formats.root import leaves_of
+from fivesigma.formats.layouts.own import grouped
 from fivesigma.formats.tables import Column, Table, missing_columns
 from fivesigma.shards import column_sizes
 

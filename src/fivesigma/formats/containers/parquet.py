@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fivesigma.formats.arrow import MissingError, columns_of, to_awkward
+from fivesigma.formats.containers.arrow import MissingError, columns_of, to_awkward
 from fivesigma.formats.fourvectors import object_fields
 from fivesigma.formats.layout import Field, Group, Layout, Lists
 from fivesigma.formats.tables import Column, Table, missing_columns, reading

@@ -10,9 +10,9 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from fivesigma.formats.eventtext import Block, CutOffError, EventText, lines_of
+from fivesigma.formats.containers.eventtext import Block, CutOffError, EventText, lines_of
+from fivesigma.formats.containers.hepmc import HepMCTable
 from fivesigma.formats.fourvectors import from_cartesian, momentum_fields
-from fivesigma.formats.hepmc import HepMCTable
 from fivesigma.formats.layout import Field, Group, Layout, Lists
 from fivesigma.formats.tables import Column, Table
 from fivesigma.units import C_LIGHT, charge

@@ -23,13 +23,13 @@ import awkward as ak
 import numpy as np
 
 from fivesigma.formats.fourvectors import standard_name
-from fivesigma.formats.jetclass import one_hot
 from fivesigma.formats.layout import Field, Group, Layout
-from fivesigma.formats.mappedgroups import GroupMaker, padding_column
-from fivesigma.formats.renamed import Renamed
+from fivesigma.formats.layouts.jetclass import one_hot
+from fivesigma.formats.mappings.mappedgroups import GroupMaker, padding_column
+from fivesigma.formats.mappings.renamed import Renamed
+from fivesigma.formats.mappings.weaver import WeaverConfig, is_weaver, read_weaver, weaver_layout
+from fivesigma.formats.mappings.yamlfile import read_yaml
 from fivesigma.formats.tables import Table, missing_columns
-from fivesigma.formats.weaver import WeaverConfig, is_weaver, read_weaver, weaver_layout
-from fivesigma.formats.yamlfile import read_yaml
 
 __all__ = ["WeaverConfig", "mapped", "read_weaver"]
 

@@ -11,7 +11,7 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from fivesigma.formats.root import RootTable
+from fivesigma.formats.containers.root import RootTable
 from fivesigma.storage import temporary_of
 
 __all__ = ["COPIED", "Copy"]

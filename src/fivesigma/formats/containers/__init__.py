@@ -1,0 +1,1 @@
+"""Kinds of file, each opened as tables of columns."""
