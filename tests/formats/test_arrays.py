@@ -11,7 +11,8 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from fivesigma.formats.containers import npy, open_file
+from fivesigma.formats import open_file
+from fivesigma.formats.containers import npy
 from fivesigma.formats.containers.arrays import open_tables
 from fivesigma.units import mass
 
