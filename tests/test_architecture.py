@@ -14,7 +14,8 @@ LAYERS = {
     **dict.fromkeys(
         ("datasets", "production", "shards", "manifests", "workers", "formats", "inputs"), 2
     ),
-    **dict.fromkeys(("caches", "preparation", "batches", "images", "models", "losses"), 2),
+    **dict.fromkeys(("caches", "kinematics", "preparation", "batches", "images"), 2),
+    **dict.fromkeys(("models", "losses"), 2),
     **dict.fromkeys(("training", "loop", "optimisation", "runs", "runfolder", "trees"), 3),
     **dict.fromkeys(("uncertainty", "metrics", "statistics", "plots"), 3),
     **dict.fromkeys(("generation", "detector", "reconstruction", "tracking", "tagging"), 4),

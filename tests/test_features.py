@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from types import SimpleNamespace
 from weakref import ref
 
 import awkward as ak
@@ -14,10 +15,12 @@ from fivesigma.features import (
     FEATURE_SETS,
     FEATURES,
     OBSERVABLES,
+    energy,
     shared,
     wrap,
 )
 from fivesigma.inputs import Inputs
+from fivesigma.kinematics import derived
 from fivesigma.preparation import build_cache
 
 ONE = {"pt": 600.0, "eta": -1.0, "phi": 3.1, "mass": 80.0}
@@ -175,6 +178,42 @@ def test_torch_gives_what_numpy_gives(names):
         got = (feature.formula(torch, c, j) - feature.mean) * feature.scale
         got = got.clip(-feature.clip, feature.clip)[0].numpy()
         np.testing.assert_allclose(got, want[:, i], atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_compiled_loops_give_what_the_formulas_give(seed):
+    rng = np.random.default_rng(seed)
+    counts = np.append(rng.integers(0, 60, 200), 0)
+    total = int(counts.sum())
+    c = {
+        "pt": rng.exponential(5, total) + 1e-3,
+        "eta": rng.normal(0, 2, total),
+        "phi": rng.uniform(-np.pi, np.pi, total),
+        "mass": rng.choice([0, 0.14, 0.5], total),
+    }
+    j = {
+        "pt": rng.uniform(20, 900, len(counts)),
+        "eta": rng.normal(0, 1.5, len(counts)),
+        "phi": rng.uniform(-np.pi, np.pi, len(counts)),
+        "mass": rng.exponential(50, len(counts)),
+    }
+    j["energy"] = energy(np, SimpleNamespace(**j))
+    single = [{name: v.astype(np.float32) for name, v in one.items()} for one in (c, j)]
+    made = derived(*single, counts)
+    want, of_jets = shared(np, c, {k: np.repeat(v, counts) for k, v in j.items()}, lambda v: v)
+    for name, found in made.items():
+        assert found.dtype == np.float32 and found.shape == (total,)
+        exact = FEATURES[name].formula(np, want, of_jets)
+        np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+def test_compiled_loops_on_the_edge():
+    """No pT, no jet pT, no constituents."""
+    none = {name: np.zeros(0, np.float32) for name in ("pt", "eta", "phi", "mass")}
+    jet = {name: np.zeros(1, np.float32) for name in ("pt", "eta", "phi", "energy")}
+    assert all(len(found) == 0 for found in derived(none, jet, np.array([0])).values())
+    made = derived({k: np.zeros(1, np.float32) for k in none}, jet, np.array([1]))
+    assert made["log_pt"] == -np.inf and np.isnan(made["log_pt_rel"]) and made["dr"] == 0
 
 
 def test_only_what_is_asked_for_is_computed_and_freed_at_once():

@@ -247,12 +247,20 @@ def _tensors(cache: Cache, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor
 
 
 @njit(cache=True, nogil=True)
+def _copy(given: np.ndarray, out: np.ndarray) -> None:
+    for i in range(len(out)):  # twice as fast as an assignment of slices
+        out[i] = given[i]
+
+
+@njit(cache=True, nogil=True)
 def _pad(
     values: np.ndarray, begin: np.ndarray, count: np.ndarray, x: np.ndarray, mask: np.ndarray
 ) -> None:
+    width, flat = values.shape[1], values.reshape(-1)
     for b in range(len(begin)):
-        length = count[b]
-        x[b, :length] = values[begin[b] : begin[b] + length]
-        x[b, length:] = 0
-        mask[b, :length] = True
-        mask[b, length:] = False
+        length, start = count[b] * width, begin[b] * width
+        jet, row = flat[start : start + length], x[b].reshape(-1)
+        _copy(jet, row[:length])
+        row[length:] = 0
+        for n in range(mask.shape[1]):
+            mask[b, n] = n < count[b]

@@ -144,8 +144,11 @@ def validate(array: ak.Array, collection: str) -> ak.Array:
         has = ", ".join(array.fields) or "no fields"
         message = f"{collection}: missing {', '.join(missing)}; it has {has}"
         raise ValueError(message)
+    if not len(array):
+        return array
     for name in needed:
-        values = np.asarray(ak.flatten(array[name], axis=None))
+        values = array[name]
+        values = np.asarray(values if values.ndim == 1 else ak.flatten(values, axis=None))
         bad = np.count_nonzero(~np.isfinite(values))
         if bad:
             message = (

@@ -53,7 +53,8 @@ def wrap(angle: Any) -> Any:
 
 def energy(xp: Any, one: Any) -> Any:
     """Energies [GeV] of what has `pt eta mass`."""
-    return xp.sqrt((one.pt * xp.cosh(one.eta)) ** 2 + one.mass**2)
+    grown = xp.exp(one.eta)  # NumPy's exp is six times faster than its cosh
+    return xp.sqrt((0.5 * one.pt * (grown + 1 / grown)) ** 2 + one.mass**2)
 
 
 def derive(xp: Any, c: Any, j: Any) -> None:
@@ -123,15 +124,22 @@ _ADDED = (
 
 
 class _Columns(SimpleNamespace):
-    """Arrays by name; `stages` add more of them, and run when an array is asked for in vain."""
+    """Arrays by name; `stages` add more of them, and run when an array is asked for in vain.
 
-    __slots__ = ("__weakref__", "_stages")  # so that `vars` gives arrays alone
+    What can be called gives its array when it is asked for.
+    """
+
+    __slots__ = ("__weakref__", "_later", "_stages")  # so that `vars` gives arrays alone
 
     def __init__(self, stages: list[Callable[[], None]], columns: Mapping[str, Any]) -> None:
-        super().__init__(**columns)
+        super().__init__(**{name: v for name, v in columns.items() if not callable(v)})
+        self._later = {name: v for name, v in columns.items() if callable(v)}
         self._stages = stages
 
     def __getattr__(self, name: str) -> Any:
+        if name in self._later:
+            setattr(self, name, self._later[name]())
+            return vars(self)[name]
         while self._stages:
             self._stages.pop(0)()
             if name in vars(self):
@@ -140,7 +148,11 @@ class _Columns(SimpleNamespace):
 
 
 def shared(
-    xp: Any, c: Mapping[str, Any], j: Mapping[str, Any], total: Callable[[Any], Any]
+    xp: Any,
+    c: Mapping[str, Any],
+    j: Mapping[str, Any],
+    total: Callable[[Any], Any],
+    derived: Mapping[str, Any] | None = None,
 ) -> tuple[SimpleNamespace, SimpleNamespace]:
     """Namespaces for formulas, where `derive`, `derive_centred` and `orient` run at first need.
 
@@ -148,19 +160,22 @@ def shared(
         xp: the array library.
         c: arrays of constituents by name, at least `pt eta phi mass` [GeV, rad]; what is computed
             here is not taken from them.
-        j: arrays of their jets, likewise, broadcastable to `c`; an `energy` [GeV] is kept.
+        j: arrays of their jets, or functions that give them, likewise, broadcastable to `c`; an
+            `energy` [GeV] is kept.
         total: sums an array over the constituents of each jet and broadcasts the sum back to them.
+        derived: what `derive` would add to the constituents, where it is known.
 
     Returns:
         Namespaces of the constituents and of the jets.
     """
     stages: list[Callable[[], None]] = []
-    own = {name: array for name, array in c.items() if name not in _ADDED}
+    own = {name: array for name, array in c.items() if name not in _ADDED} | dict(derived or {})
     of_constituents, of_jets = _Columns(stages, own), _Columns(stages, j)
     # weak, or the cycle would keep all arrays in memory until the garbage collector runs
     weak_c, weak_j = proxy(of_constituents), proxy(of_jets)
+    if derived is None:
+        stages.append(lambda: derive(xp, weak_c, weak_j))
     stages += [
-        lambda: derive(xp, weak_c, weak_j),
         lambda: derive_centred(weak_c, weak_j, total),
         lambda: orient(xp, weak_c, total),
     ]
@@ -221,6 +236,18 @@ FEATURES: dict[str, Feature] = {
     "is_photon": Feature(_is(22), "1 for a photon"),
     "is_electron": Feature(_is(11), "1 for an electron"),
     "is_muon": Feature(_is(13), "1 for a muon"),
+    # objects of events, see `reconstruction.objects`
+    "is_tau": Feature(_is(15), "1 for a tau lepton"),
+    "is_jet": Feature(_is(91), "1 for a jet"),
+    "is_fatjet": Feature(_is(92), "1 for a large jet"),
+    "is_met": Feature(_is(12), "1 for the missing momentum"),
+    "btag": Feature(lambda xp, c, j: c.btag, "score of a b tagger"),
+    "eta": Feature(lambda xp, c, j: c.eta, "pseudorapidity"),
+    "sin_phi": Feature(lambda xp, c, j: xp.sin(c.phi), "sine of the azimuth"),
+    "cos_phi": Feature(lambda xp, c, j: xp.cos(c.phi), "cosine of the azimuth"),
+    "log_mass": Feature(
+        lambda xp, c, j: xp.log(xp.clip(c.mass, 0.1, None)), "log of the mass [GeV], 0.1 at least"
+    ),
     "tanh_d0": Feature(lambda xp, c, j: xp.tanh(c.d0), "tanh of d0 [mm]"),
     "tanh_dz": Feature(lambda xp, c, j: xp.tanh(c.dz), "tanh of dz [mm]"),
     "d0_error": Feature(lambda xp, c, j: xp.clip(c.d0_error, 0, 1), "error of d0 [mm], at most 1"),
@@ -241,6 +268,11 @@ FEATURE_SETS: dict[str, tuple[str, ...]] = {
     ),
     "energy-flow": ("z", "deta_c", "dphi_c"),
     "energy-flow-rot": ("z", "deta_rot", "dphi_rot"),
+    # objects of a whole event
+    "objects": (
+        *("log_pt", "log_energy", "log_mass", "eta", "sin_phi", "cos_phi", "charge", "btag"),
+        *("is_jet", "is_fatjet", "is_electron", "is_muon", "is_tau", "is_photon", "is_met"),
+    ),
     # nine that a trigger has at hand: kinematics, share of the jet, charge, displacement
     "trigger": (
         *("log_pt", "log_energy", "log_pt_rel", "z", "deta", "dphi", "dr"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -17,6 +19,7 @@ from fivesigma.events import validate
 from fivesigma.features import FEATURES, OBSERVABLES, Feature, energy, shared
 from fivesigma.images import CHANNELS, image_entries
 from fivesigma.inputs import Inputs, require_known
+from fivesigma.kinematics import derived
 
 __all__ = ["build_cache"]
 
@@ -74,8 +77,13 @@ def _field(name: str) -> Feature:
     return Feature(lambda xp, c, j: getattr(j, name), "a field of the jets", None, None, 10.0)
 
 
-#: constituents' columns, their jets' columns, and where in the block each jet begins
-_Block = tuple[SimpleNamespace, SimpleNamespace, np.ndarray]
+class _Block(NamedTuple):
+    """Columns of constituents and of their jets, where each jet begins, and features at hand."""
+
+    c: SimpleNamespace
+    j: SimpleNamespace
+    offsets: np.ndarray
+    ready: Mapping[str, np.ndarray]
 
 
 class _Whole:
@@ -90,7 +98,7 @@ class _Whole:
 
     def block(self, number: int) -> _Block:
         """The columns of all jets."""
-        return SimpleNamespace(), self._of_jets, np.array([0, self._count])
+        return _Block(SimpleNamespace(), self._of_jets, np.array([0, self._count]), {})
 
 
 class _Pieces:
@@ -116,7 +124,7 @@ class _Pieces:
         self._of_jets["energy"] = energy(np, SimpleNamespace(**self._of_jets))
         self._bounds = _offsets(self._counts)
         # threads wait for each other between operations: they need longer ones
-        size = _BLOCK if get_num_threads() == 1 else 8 * _BLOCK
+        size = _BLOCK if get_num_threads() == 1 else 4 * _BLOCK
         inner = np.searchsorted(self._bounds, range(size, self._bounds[-1], size))
         self._ranges = list(pairwise([0, *inner, len(self._counts)]))
         self.offsets = _offsets(np.minimum(self._counts, most))
@@ -137,8 +145,7 @@ class _Pieces:
             validate(self._jets["constituents"], "constituents")  # says what is wrong with them
         if not falling or kept.max(initial=0) > self._most:
             columns, kept = _leading(columns, kept, self._most)
-        of_jets = {name: values[rows].repeat(kept) for name, values in self._of_jets.items()}
-        return _block(columns, of_jets, kept)
+        return _block(columns, {k: v[rows] for k, v in self._of_jets.items()}, kept)
 
 
 @njit(cache=True, nogil=True)
@@ -162,8 +169,10 @@ def _looked_at(
 
 
 def _block(
-    columns: dict[str, np.ndarray], of_jets: dict[str, np.ndarray], counts: np.ndarray
+    columns: dict[str, np.ndarray], jets: dict[str, np.ndarray], counts: np.ndarray
 ) -> _Block:
+    ready = derived(columns, jets, counts)
+    of_jets = {name: partial(np.repeat, values, counts) for name, values in jets.items()}
     offsets, full = _offsets(counts), counts > 0  # reduceat has no empty sums
 
     def total(values: np.ndarray) -> np.ndarray:
@@ -172,7 +181,7 @@ def _block(
         sums = np.add.reduceat(values, offsets[:-1][full], dtype=np.float64)
         return np.repeat(sums.astype(np.float32), counts[full])
 
-    return *shared(np, columns, of_jets, total), offsets
+    return _Block(*shared(np, columns, of_jets, total, ready), offsets, ready)
 
 
 def _leading(
@@ -191,13 +200,20 @@ def _pixels(inputs: Inputs, pieces: _Pieces) -> tuple[np.ndarray, np.ndarray, np
     chosen = [list(CHANNELS).index(name) for name in inputs.channels]
     pixels, values, counts = [], [], []
     for number in range(len(pieces.rows)):
-        c, _, begins = pieces.block(number)
+        block = pieces.block(number)
+        c = block.c
         if "charged_pt" in inputs.channels and not hasattr(c, "charge"):
             message = "channel 'charged_pt' needs constituents with the field 'charge'"
             raise ValueError(message)
         charge = getattr(c, "charge", np.zeros_like(c.pt))
         pixel, entries, bounds = image_entries(
-            c.pt, c.eta_oriented, c.phi_oriented, charge, begins, inputs.pixels, inputs.half_width
+            c.pt,
+            c.eta_oriented,
+            c.phi_oriented,
+            charge,
+            block.offsets,
+            inputs.pixels,
+            inputs.half_width,
         )
         pixels.append(pixel)
         values.append(entries[:, chosen])
@@ -219,12 +235,10 @@ def _standardised(
 
     def fill(number: int) -> None:
         with np.errstate(divide="ignore", invalid="ignore"):  # shares of jets without pT
-            c, j, _ = pieces.block(number)
+            block = pieces.block(number)
             rows = values[pieces.rows[number]]
-            columns = np.empty(rows.shape[::-1], np.float32)
-            for column, name, three in zip(columns, inputs.features, constants, strict=True):
-                _standardise(_evaluated(name, table[name], c, j), three, column)
-            _transpose(columns, rows)
+            for i, name in enumerate(inputs.features):
+                _standardise(_evaluated(name, table[name], block), constants[i], rows[:, i])
 
     with ThreadPoolExecutor(get_num_threads()) as pool:
         for _ in pool.map(fill, range(len(pieces.rows))):
@@ -242,32 +256,27 @@ def _standardise(column: np.ndarray, constants: np.ndarray, out: np.ndarray) -> 
         out[row] = min(max(value, -clip), clip)
 
 
-@njit(cache=True, nogil=True)
-def _transpose(columns: np.ndarray, rows: np.ndarray) -> None:
-    for row in range(len(rows)):
-        for i in range(len(columns)):
-            rows[row, i] = columns[i, row]
-
-
 def _completed(inputs: Inputs, table: dict[str, Feature], pieces: _Pieces | _Whole) -> Inputs:
     """Inputs with the constants of the table; those that it leaves open are learned."""
     constants = {name: (table[name].mean, table[name].scale) for name in inputs.features}
     columns: dict[str, list[np.ndarray]] = {k: [] for k, v in constants.items() if None in v}
     with np.errstate(divide="ignore", invalid="ignore"):
         for number in range(len(pieces.rows) if columns else 0):
-            c, j, _ = pieces.block(number)
+            block = pieces.block(number)
             for name, parts in columns.items():
-                parts.append(_evaluated(name, table[name], c, j))
+                parts.append(_evaluated(name, table[name], block))
     constants |= {name: _learned(name, np.concatenate(v)) for name, v in columns.items()}
     mean, scale = zip(*(constants[name] for name in inputs.features), strict=True)
     return replace(inputs, mean=mean, scale=scale)
 
 
-def _evaluated(name: str, feature: Feature, c: SimpleNamespace, j: SimpleNamespace) -> np.ndarray:
+def _evaluated(name: str, feature: Feature, block: _Block) -> np.ndarray:
+    if name in block.ready:
+        return block.ready[name]
     try:
-        return np.asarray(feature.formula(np, c, j), np.float32)
+        return np.asarray(feature.formula(np, block.c, block.j), np.float32)
     except AttributeError as error:
-        whose = "jets" if error.obj is j else "constituents"
+        whose = "jets" if error.obj is block.j else "constituents"
         has = ", ".join(vars(error.obj))
         message = f"feature {name!r} needs {whose} with the field {error.name!r}; they have {has}"
         raise ValueError(message) from None
