@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -59,7 +60,7 @@ def _energy(pt: np.ndarray, grown: np.ndarray, mass: np.ndarray, out: np.ndarray
 
 
 @njit(cache=True, nogil=True)
-def _difference(values: np.ndarray, one: float, sign: float, out: np.ndarray) -> None:
+def _difference(values: np.ndarray, one: Any, sign: Any, out: np.ndarray) -> None:
     for i in range(len(values)):  # of two arrays only: becomes vector instructions
         out[i] = (values[i] - one) * sign
 

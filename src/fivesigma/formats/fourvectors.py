@@ -181,6 +181,8 @@ def _unwrapped(array: ak.Array) -> tuple[np.ndarray, list[Index64]]:
     Awkward's own functions do this, too, with thirty times the overhead.
     """
     layout, offsets = ak.to_layout(array), []
+    if layout.is_numpy:
+        layout = layout.to_RegularArray()  # lists of what has more than one axis
     while layout.is_list:
         layout = layout.to_ListOffsetArray64(True)
         offsets.append(layout.offsets)
