@@ -17,6 +17,8 @@ LAYERS = {
     **dict.fromkeys(("caches", "kinematics", "preparation", "batches", "images"), 2),
     **dict.fromkeys(("models", "losses"), 2),
     **dict.fromkeys(("training", "loop", "optimisation", "runs", "runfolder", "trees"), 3),
+    **dict.fromkeys(("optimisers", "checkpoints", "lessons", "finetuning", "augmentation"), 3),
+    **dict.fromkeys(("spectra", "pruning", "export"), 3),
     **dict.fromkeys(("uncertainty", "metrics", "statistics", "plots"), 3),
     **dict.fromkeys(("generation", "detector", "reconstruction", "tracking", "tagging"), 4),
     **dict.fromkeys(("fastsim", "search", "trigger"), 4),

@@ -17,9 +17,34 @@ def usual_inputs(name: str) -> Inputs:
     return Inputs(kind=network.kind, features=features, max_constituents=network.max_constituents)
 
 
+#: fewer layers where more of them are only more of the same
+FEWER = {
+    "resnext": {"blocks": (1, 1, 1, 1)},
+    "transformer": {"layers": 2},
+    "part": {"layers": 2},
+    "lorentznet": {"blocks": 3},
+    "lgatr-slim": {"blocks": 3},
+    "pelican": {"blocks": 2},
+}
+#: parts of the names of parameters that start so small that hardly anything depends on them ->
+#: factor that gives them the size of trained ones
+ASLEEP = {"attention.": 10, "phi_x.2": 100}
+
+
 def make(name: str, n_classes: int = 3, **options) -> nn.Module:
     torch.manual_seed(1)
-    return build(name, n_classes, usual_inputs(name), options)
+    return build(name, n_classes, usual_inputs(name), FEWER.get(name, {}) | options)
+
+
+def awake(name: str, n_classes: int = 3) -> nn.Module:
+    """A network in whose logits all its parts are seen, statistics of normalisations, too."""
+    network, (x, mask) = make(name, n_classes), example(name)
+    with torch.no_grad():
+        for key, parameter in network.named_parameters():
+            parameter *= next((factor for part, factor in ASLEEP.items() if part in key), 1)
+        for _ in range(3):
+            network.train()(x, mask)
+    return network.eval()
 
 
 def example(name: str) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -1,4 +1,7 @@
-"""One contract for all networks, then what each of them claims for itself."""
+"""One contract for all networks, then what each of them claims for itself.
+
+That ONNX gives the same is told by `test_export.py`, for all of them, too.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ import sys
 import pytest
 import torch
 from helpers import properties
-from helpers.networks import example, make, usual_inputs
+from helpers.networks import awake, example, make, usual_inputs
 from torch import nn
 
 from fivesigma.inputs import Inputs
 from fivesigma.models import MODELS, build, options_of
 
 SETS = [name for name, network in MODELS.items() if network.kind == "constituents"]
+#: networks that see the constituents in the order of their pT
+ORDERED = ("p-cnn",)
 
 
 @pytest.fixture(params=MODELS)
@@ -23,54 +28,52 @@ def name(request) -> str:
 
 def test_logits(name):
     x, mask = example(name)
-    out = properties.logits(make(name, 4), x, mask)
+    out = properties.logits(awake(name, 4), x, mask)
     assert out.shape == (6, 4) and torch.isfinite(out).all()
 
 
 def test_score_depends_on_the_jet_alone(name):
-    properties.assert_alone_as_together(make(name), *example(name))
+    properties.assert_alone_as_together(awake(name), *example(name))
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_padding_is_ignored(name):
-    properties.assert_padding_ignored(make(name), *example(name))
+    properties.assert_padding_ignored(awake(name), *example(name))
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_order_of_constituents_is_ignored(name):
-    properties.assert_permutation_invariant(make(name), *example(name))
+    if name in ORDERED:
+        with pytest.raises(AssertionError):
+            properties.assert_permutation_invariant(awake(name), *example(name))
+        return
+    properties.assert_permutation_invariant(awake(name), *example(name))
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_without_mask_all_constituents_count(name):
     x, _ = example(name)
     full = torch.ones(x.shape[:2], dtype=torch.bool)
-    network = make(name)
+    network = awake(name)
     properties.assert_close(properties.logits(network, x), properties.logits(network, x, full))
 
 
 def test_gradients_reach_every_parameter(name):
-    properties.assert_gradients_reach_all(make(name), *example(name))
+    properties.assert_gradients_reach_all(awake(name), *example(name))
 
 
 def test_single_precision_is_enough(name):
-    properties.assert_precision_agrees(make(name), *example(name))
+    properties.assert_precision_agrees(awake(name), *example(name))
 
 
 def test_saved_and_loaded(name, tmp_path):
-    torch.manual_seed(9)
-    fresh = build(name, 3, usual_inputs(name))
+    fresh = make(name)
     path = tmp_path / "weights.safetensors"
-    properties.assert_same_after_saving(make(name), fresh, *example(name), path)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_onnx(name, tmp_path):
-    properties.assert_onnx_equal(make(name), *example(name), tmp_path / "network.onnx")
+    properties.assert_same_after_saving(awake(name), fresh, *example(name), path)
 
 
 def test_learns(name):
-    """Fifty steps on a handful of jets bring the loss down to nearly nothing."""
+    """Eighty steps on a handful of jets bring the loss down to nearly nothing."""
     x, mask = example(name)
     keep = [0, 1, 2, 4]
     x, mask, y = x[keep], None if mask is None else mask[keep], torch.tensor([0, 1, 2, 1])
@@ -88,7 +91,15 @@ def count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+def usual_count(name: str) -> int:
+    return count(build(name, 2, usual_inputs(name)))
+
+
 def test_published_numbers_of_parameters():
+    assert usual_count("particlenet") == 366_160
+    assert usual_count("particlenet-lite") == 26_416
+    assert usual_count("part") == 2_141_134
+    assert usual_count("lorentznet") == 224_072
     image, flow = Inputs(kind="image"), Inputs(features=("z", "deta_c", "dphi_c"))
     published = {"phi": [100, 100, 256]}
     assert count(build("cnn", 2, image, {"layout": "qcd-or-what"})) == 609_666
@@ -103,8 +114,9 @@ def test_numbers_of_parameters_of_our_own():
     image = Inputs(kind="image")
     assert count(build("cnn", 2, image)) == 127_282
     assert count(build("cnn", 2, image, {"layout": "deeptop"})) == 62_946
-    assert count(build("pfn", 2, usual_inputs("pfn"))) == 57_130
-    assert count(build("efn", 2, usual_inputs("efn"))) == 56_630
+    assert usual_count("pfn") == 57_130
+    assert usual_count("efn") == 56_630
+    assert usual_count("event-transformer") == 154_062
 
 
 def split(x: torch.Tensor, i: int, share: float) -> torch.Tensor:
@@ -157,7 +169,7 @@ def test_convolutions_keep_the_size_of_an_image(kernel):
 @pytest.mark.parametrize(
     ("name", "options", "n_classes", "text"),
     [
-        ("cnnn", {}, 2, "unknown model 'cnnn'; choose from cnn, pfn, efn, deepsets-max"),
+        ("cnnn", {}, 2, "unknown model 'cnnn'; choose from cnn, resnext, vit, pfn, efn"),
         ("pfn", {"width": 3}, 2, "unknown option 'width' .* choose from phi, f, dropout"),
         ("cnn", {}, 2, "needs inputs of kind 'image', not 'constituents'"),
         ("pfn", {}, 1, "got 1 classes"),

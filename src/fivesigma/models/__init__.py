@@ -15,17 +15,38 @@ from typing import Any
 from torch import nn
 
 from fivesigma.models.blocks import NetworkInputs
+from fivesigma.models.event_transformer import EventTransformer
 from fivesigma.models.images import CNN
+from fivesigma.models.lgatr_slim import LGATrSlim, LGATrSlimSmall
+from fivesigma.models.lorentznet import LorentzNet
+from fivesigma.models.part import ParT, PlainTransformer
+from fivesigma.models.particlenet import ParticleNet, ParticleNetLite
+from fivesigma.models.pcnn import PCNN
+from fivesigma.models.pelican import PELICAN
+from fivesigma.models.resnext import ResNeXt
 from fivesigma.models.sets import EFN, PFN, DeepSetsMax
+from fivesigma.models.vit import VisionTransformer
 
 __all__ = ["MODELS", "NetworkInputs", "build", "find", "options_of"]
 
 #: name -> network
 MODELS: dict[str, type[nn.Module]] = {
     "cnn": CNN,
+    "resnext": ResNeXt,
+    "vit": VisionTransformer,
     "pfn": PFN,
     "efn": EFN,
     "deepsets-max": DeepSetsMax,
+    "p-cnn": PCNN,
+    "particlenet": ParticleNet,
+    "particlenet-lite": ParticleNetLite,
+    "transformer": PlainTransformer,
+    "part": ParT,
+    "event-transformer": EventTransformer,
+    "lorentznet": LorentzNet,
+    "pelican": PELICAN,
+    "lgatr-slim": LGATrSlim,
+    "lgatr-slim-small": LGATrSlimSmall,
 }
 
 
