@@ -16,7 +16,9 @@ LAYERS = {
     ),
     **dict.fromkeys(("caches", "kinematics", "preparation", "batches", "images"), 2),
     **dict.fromkeys(("models", "losses"), 2),
-    **dict.fromkeys(("training", "loop", "optimisation", "runs", "runfolder", "trees"), 3),
+    **dict.fromkeys(
+        ("training", "loop", "optimisation", "runs", "runfolder", "loading", "trees"), 3
+    ),
     **dict.fromkeys(("optimisers", "checkpoints", "lessons", "finetuning", "augmentation"), 3),
     **dict.fromkeys(("spectra", "pruning", "export"), 3),
     **dict.fromkeys(("uncertainty", "metrics", "statistics", "plots"), 3),

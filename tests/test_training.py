@@ -337,6 +337,15 @@ def test_schedules_agree_with_torch():
             scheduler.step()
 
 
+def test_flat_then_decay():
+    options = Training(schedule="flat-then-decay", learning_rate=0.1, warm_up=0.0)
+    rates = [learning_rate(options, step, 1000) for step in range(1001)]
+    assert rates[:701] == [0.1] * 701
+    assert rates[1000] == pytest.approx(1e-3)
+    falling = np.log(rates[700:])
+    np.testing.assert_allclose(np.diff(falling), np.log(0.01) / 300, rtol=1e-6)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize(("warm_up", "total"), [(0, 1), (0.1, 1), (0.1, 7), (0.5, 40), (0.99, 10)])
 def test_schedules_stay_within_bounds(schedule, warm_up, total):
@@ -396,9 +405,10 @@ def test_label_smoothing_bounds_confidence(tmp_path):
 
 
 def test_every_optimizer_and_bfloat16_learn(tmp_path):
-    for number, name in enumerate(("adam", "radam", "sgd", "adamw")):
+    rates = {"sgd": 0.05, "lion": 2e-3, "ranger": 0.03}
+    for number, name in enumerate(("adam", "radam", "sgd", "adamw", "lion", "ranger")):
         options = Training(
-            *(4, 64, 0.05 if name == "sgd" else 0.01),
+            *(4, 64, rates.get(name, 0.01)),
             optimizer=name,
             schedule="cosine",
             threads=1,
@@ -507,13 +517,20 @@ def test_empty_class_and_wrong_labels(tmp_path):
         ("batch_size", 0),
         ("learning_rate", float("nan")),
         ("weight_decay", -1.0),
-        ("optimizer", "ranger"),
+        ("optimizer", "rmsprop"),
         ("schedule", "step"),
         ("warm_up", 1.0),
         ("early_stopping", -1),
         ("ema", 1.0),
         ("gradient_clip", -1.0),
         ("label_smoothing", 1.0),
+        ("head_learning_rate_factor", 0.0),
+        ("drop_particles", 1.0),
+        ("flat_spectra", {}),
+        ("flat_spectra", {"pt": (500.0,)}),
+        ("flat_spectra", {"pt": (500.0, 400.0)}),
+        ("temperature", 0.0),
+        ("hard", -1.0),
         ("class_weights", (1.0, -1.0)),
         ("precision", "int8"),
         ("threads", -1),

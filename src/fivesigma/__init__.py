@@ -18,16 +18,22 @@ _NAMES = {
     "compare": "fivesigma.workflows.evaluate",
     "convert": "fivesigma.workflows.convert",
     "demo": "fivesigma.workflows.demo",
+    "efficiency": "fivesigma.workflows.efficiency",
     "evaluate": "fivesigma.workflows.evaluate",
+    "export": "fivesigma.workflows.export",
     "generate": "fivesigma.workflows.generate",
+    "import_": "fivesigma.workflows.imported",
     "info": "fivesigma.workflows.info",
     "inspect": "fivesigma.workflows.inspect",
     "load_run": "fivesigma.runs",
     "open_file": "fivesigma.formats",
     "predict": "fivesigma.workflows.predict",
+    "prune": "fivesigma.workflows.prune",
+    "rank": "fivesigma.workflows.rank",
     "read": "fivesigma.formats",
     "report": "fivesigma.workflows.report",
     "train": "fivesigma.workflows.train",
+    "tune": "fivesigma.workflows.tune",
 }
 __all__ = list(_NAMES)
 

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
+from keyword import iskeyword
 from typing import Any, get_type_hints
 
 __all__ = ["VERBS", "main"]
 
-#: verb -> (module, what it does); the function has the verb's name
+#: verb -> (module, what it does); the function has the verb's name, `import_` that of `import`
 VERBS = {
     "demo": ("fivesigma.workflows.demo", "the whole chain: collisions, jets, taggers, report"),
     "generate": ("fivesigma.workflows.generate", "collisions, or labelled jets by a recipe"),
@@ -20,6 +21,12 @@ VERBS = {
     "train": ("fivesigma.workflows.train", "a tagger from a dataset of labelled jets"),
     "evaluate": ("fivesigma.workflows.evaluate", "figures of merit of a tagger"),
     "predict": ("fivesigma.workflows.predict", "a tagger's scores for a dataset or for files"),
+    "rank": ("fivesigma.workflows.rank", "many taggers in one table"),
+    "tune": ("fivesigma.workflows.tune", "the options of a tagger that learn best"),
+    "efficiency": ("fivesigma.workflows.efficiency", "a tagger against its training jets"),
+    "import": ("fivesigma.workflows.imported", "weights that other programs trained, as a run"),
+    "export": ("fivesigma.workflows.export", "a tagger as one ONNX file"),
+    "prune": ("fivesigma.workflows.prune", "a tagger with fewer weights"),
     "compare": ("fivesigma.workflows.evaluate", "two taggers on the same jets"),
     "report": ("fivesigma.workflows.report", "one HTML page on data and taggers"),
     "inspect": ("fivesigma.workflows.inspect", "what files hold, and what is wrong with them"),
@@ -89,7 +96,7 @@ def _run(verb: str, words: list[str]) -> int:
 
     from fivesigma.workflows.summaries import SUMMARIES
 
-    function = getattr(import_module(VERBS[verb][0]), verb)
+    function = getattr(import_module(VERBS[verb][0]), verb + "_" * iskeyword(verb))
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     layout = type("Help", (DefaultHelpFormatter, RawDescriptionHelpFormatter), {})
     parser = ArgumentParser(

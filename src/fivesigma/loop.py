@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import copy
-import io
 import math
-import pickle
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import distributed
-from torch.nn.functional import cross_entropy
 
-from fivesigma.batches import Batch, Batches, Cache
+from fivesigma.augmentation import drop_particles
+from fivesigma.batches import Batch, Batches
+from fivesigma.checkpoints import deferred_signals, read_checkpoint, write_checkpoint
+from fivesigma.lessons import Lessons
+from fivesigma.losses import classification
 from fivesigma.metrics import auc
 from fivesigma.optimisation import (
     Training,
     autocast_type,
     average_into,
     learning_rate,
-    loss_weights,
     optimizer_of,
     parallel,
     seed_step,
+    set_learning_rate,
 )
+from fivesigma.optimisers import kept_weights
 from fivesigma.runfolder import CHECKPOINT, write_history, write_weights
 from fivesigma.runs import logits_of
-from fivesigma.storage import write_file
 
 __all__ = ["Loop", "Progress", "TrainingDiverged"]
 
@@ -68,34 +68,34 @@ class Loop:
         self,
         network: torch.nn.Module,
         n_classes: int,
-        train: Cache,
-        validation: Cache,
+        train: Lessons,
+        validation: Lessons,
         out: Path,
         options: Training,
         device: torch.device,
         rank: int,
         world: int,
         progress: Progress | None,
+        head: Collection[str] = (),
     ) -> None:
         self.out, self.options, self.device = out, options, device
         self.rank, self.world = rank, world
         self.progress = progress or (lambda line: None)
         self.batches = Batches(
-            train,
+            train.cache,
             options.batch_size,
             shuffle=True,
             seed=options.seed,
-            weights=loss_weights(train, options),
+            weights=train.weights,
             oversample=options.oversample,
             rank=rank,
             world=world,
         )
         self.n_classes = n_classes
-        self.validation = validation
-        self.validation_weights = torch.from_numpy(loss_weights(validation, options))
+        self.train, self.validation = train, validation
         self.network = network.to(device)
         self.average = copy.deepcopy(self.network) if options.ema else None
-        self.optimizer = optimizer_of(self.network, options)
+        self.optimizer = optimizer_of(self.network, options, head)
         self.dtype = autocast_type(options.precision, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.forward = parallel(self.network, device, world, options.compile)
@@ -108,13 +108,13 @@ class Loop:
 
     @property
     def evaluated(self) -> torch.nn.Module:
-        """The network that is validated and kept."""
+        """The network that is validated and kept, with the optimiser's `kept_weights`."""
         return self.network if self.average is None else self.average
 
     def run(self) -> dict[str, Any]:
         """Train to the end; returns the summary for `model.yaml`."""
         self._resume()
-        with _deferred_signals(self.world == 1) as caught:
+        with deferred_signals(self.world == 1) as caught:
             while not self._done():
                 self._train_epoch(caught)
                 self._close_epoch()
@@ -162,13 +162,14 @@ class Loop:
         step = state.epoch * len(self.batches) + state.batch
         seed_step(options.seed, state.epoch, state.batch, self.rank)
         rate = learning_rate(options, step, options.epochs * len(self.batches))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_learning_rate(self.optimizer, rate)
+        if options.drop_particles:
+            batch = drop_particles(batch, options.drop_particles)
         x, y, w = (part.to(self.device, non_blocking=True) for part in (batch.x, batch.y, batch.w))
         mask = None if batch.mask is None else batch.mask.to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
             logits = self.forward(x, mask).float()
-        loss = self._loss(logits, y, w)
+        loss = self._loss(logits, y, w, self._taught(batch.index))
         self._count(loss.detach(), logits.detach(), y)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
@@ -180,9 +181,30 @@ class Loop:
         if self.average is not None:
             average_into(self.average, self.network, options.ema, step)
 
-    def _loss(self, logits: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        smoothing = self.options.label_smoothing
-        return (cross_entropy(logits, y, reduction="none", label_smoothing=smoothing) * w).mean()
+    def _taught(self, index: torch.Tensor) -> torch.Tensor | None:
+        """(B, C) logits of the teacher for training jets."""
+        teacher = self.train.teacher
+        if teacher is None:
+            return None
+        return torch.from_numpy(teacher[index.numpy()]).to(self.device, non_blocking=True)
+
+    def _loss(
+        self,
+        logits: torch.Tensor,
+        y: torch.Tensor,
+        w: torch.Tensor,
+        teacher: torch.Tensor | None,
+    ) -> torch.Tensor:
+        options = self.options
+        each = classification(
+            logits,
+            y,
+            label_smoothing=options.label_smoothing,
+            teacher=teacher,
+            temperature=options.temperature,
+            hard=options.hard,
+        )
+        return (each * w).mean()
 
     def _count(self, loss: torch.Tensor, logits: torch.Tensor, y: torch.Tensor) -> None:
         right = (logits.argmax(1) == y).sum()
@@ -204,21 +226,20 @@ class Loop:
         """Validate, keep the best weights, note the epoch, write the checkpoint."""
         state, began = self.state, time.perf_counter()
         loss, right, jets = self._summed(self.sums).tolist()
+        group = self.optimizer.param_groups[0]
         speed = state.jets / state.seconds if state.seconds else 0.0
-        found = self._validate()
+        with kept_weights(self.optimizer) if self.average is None else nullcontext():
+            found = self._validate()
+            self._keep_best(found["validation_loss"])
         line: dict[str, Any] = {
             "epoch": state.epoch + 1,
             "train_loss": loss / jets,
             "train_accuracy": right / jets,
             **found,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "learning_rate": group["lr"] / group["factor"],
             "seconds": state.seconds + time.perf_counter() - began,
             "jets_per_second": speed,
         }
-        if found["validation_loss"] < state.best_loss:
-            state.best_loss, state.best_epoch = found["validation_loss"], state.epoch + 1
-            weights = self.evaluated.state_dict()
-            self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
         state.history.append(line)
         state.epoch, state.batch, state.seconds, state.jets = state.epoch + 1, 0, 0.0, 0
         self.sums.zero_()
@@ -226,20 +247,29 @@ class Loop:
             self._save()
         self._report_epoch(line)
 
+    def _keep_best(self, loss: float) -> None:
+        state = self.state
+        if loss < state.best_loss:
+            state.best_loss, state.best_epoch = loss, state.epoch + 1
+            weights = self.evaluated.state_dict()
+            self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
+
     def _validate(self) -> dict[str, float]:
         """Loss, accuracy and, for two classes, AUC on the validation jets."""
-        y = torch.from_numpy(self.validation.label)
+        lessons = self.validation
+        y = torch.from_numpy(lessons.cache.label)
         if self.world > 1:  # statistics of normalisations are each process's own
             for buffer in self.evaluated.buffers():
                 distributed.broadcast(buffer, 0)
         logits = logits_of(
-            *(self.evaluated, self.validation, self.n_classes),
+            *(self.evaluated, lessons.cache, self.n_classes),
             *(max(self.options.batch_size, 1024), self.device),
             rank=self.rank,
             world=self.world,
         )
         logits = self._summed(logits.to(self.device)).cpu()
-        loss = self._loss(logits, y, self.validation_weights)
+        teacher = None if lessons.teacher is None else torch.from_numpy(lessons.teacher)
+        loss = self._loss(logits, y, torch.from_numpy(lessons.weights), teacher)
         self._check_finite(loss)
         found = {
             "validation_loss": loss.item(),
@@ -295,20 +325,13 @@ class Loop:
         if self.best:
             write_weights(self.out, self.best)
         write_history(self.out, self.state.history)
-        with io.BytesIO() as file:
-            torch.save(form, file)
-            write_file(self.out / CHECKPOINT, file.getbuffer())
+        write_checkpoint(self.out / CHECKPOINT, form)
 
     def _resume(self) -> None:
         """Go back to the checkpoint, if there is one."""
-        path = self.out / CHECKPOINT
-        if not path.exists():
+        form = read_checkpoint(self.out / CHECKPOINT)
+        if form is None:
             return
-        try:
-            form = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, OSError, pickle.UnpicklingError) as error:
-            message = f"{path} is damaged ({error}); begin anew with --overwrite"
-            raise ValueError(message) from None
         self.state = _State(**form["state"])
         self.sums.copy_(form["sums"])
         self.best = form["best"]
@@ -328,32 +351,3 @@ def _tensorboard(out: Path) -> Any:
         message = 'TensorBoard is not installed: pip install "fivesigma[tensorboard]"'
         raise ValueError(message) from None
     return SummaryWriter(str(out / "tensorboard"))
-
-
-@contextmanager
-def _deferred_signals(wanted: bool) -> Iterator[list[int]]:
-    """Collect the first SIGINT or SIGTERM, so that the step ends whole; a second one acts at once.
-
-    Not with several processes, which wait for each other, nor outside the main thread.
-    """
-    caught: list[int] = []
-    if not wanted or threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in numbers}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def note(number: int, frame: Any) -> None:
-        caught.append(number)
-        restore()
-
-    for number in numbers:
-        signal.signal(number, note)
-    try:
-        yield caught
-    finally:
-        restore()

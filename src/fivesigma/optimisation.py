@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from fivesigma.batches import Cache, jet_weights
+from fivesigma.optimisers import OPTIMIZERS
 
 __all__ = [
-    "OPTIMIZERS",
     "SCHEDULES",
     "Training",
     "autocast_type",
     "average_into",
     "check_options",
     "learning_rate",
-    "loss_weights",
     "optimizer_of",
     "parallel",
     "seed_step",
+    "set_learning_rate",
 ]
-
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "radam": partial(torch.optim.RAdam, decoupled_weight_decay=True),
-    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
-}
 
 
 def _half_wave(fraction: float) -> float:
@@ -55,12 +46,19 @@ def _one_cycle(step: int, total: int, warm: int) -> float:
     return last + (1 - last) * _half_wave((step - peak) / max(total - 1 - peak, 1))
 
 
+def _flat_then_decay(step: int, total: int, warm: int) -> float:
+    decayed = max(0.0, step / total - 0.7) / 0.3
+    return _constant(step, total, warm) * 0.01**decayed
+
+
 #: factor on the learning rate at a step out of `total`, of which `warm` warm up. "cosine" falls to
 #: 0 (arXiv:1608.03983); "one-cycle" rises from 1/25 and falls to 4e-6 (arXiv:1708.07120, with
-#: constant momentum)
+#: constant momentum); "flat-then-decay" falls exponentially to 1/100 in the last 30 % of the steps
+#: (arXiv:2202.03772, there once per epoch)
 SCHEDULES: dict[str, Callable[[int, int, int], float]] = {
     "constant": _constant,
     "cosine": _cosine,
+    "flat-then-decay": _flat_then_decay,
     "one-cycle": _one_cycle,
 }
 
@@ -76,13 +74,16 @@ class Training:
     learning_rate: float = 1e-3
     """Largest learning rate."""
     weight_decay: float = 0.01
-    """Decay of the weight matrices, decoupled from the gradient in adamw and radam."""
-    optimizer: Literal["adam", "adamw", "radam", "sgd"] = "adamw"
-    """Optimiser; sgd has Nesterov momentum 0.9."""
-    schedule: Literal["constant", "cosine", "one-cycle"] = "one-cycle"
+    """Decay of the weight matrices, decoupled from the gradient in all but adam and sgd."""
+    optimizer: Literal["adam", "adamw", "lion", "radam", "ranger", "sgd"] = "adamw"
+    """Optimiser; ranger is radam with slow weights that look ahead (Lookahead), and these are
+    validated and kept; sgd has Nesterov momentum 0.9."""
+    schedule: Literal["constant", "cosine", "flat-then-decay", "one-cycle"] = "one-cycle"
     """Learning rate over the steps."""
     warm_up: float = 0.1
     """Fraction of all steps over which the learning rate rises."""
+    head_learning_rate_factor: float = 1.0
+    """Factor on the learning rate of the layer that gives the classes, e.g. 50 in fine-tuning."""
     early_stopping: int = 0
     """Stop after so many epochs without a smaller validation loss; 0: never."""
     ema: float = 0.0
@@ -92,12 +93,22 @@ class Training:
     """Largest norm of the gradient; 0: any."""
     label_smoothing: float = 0.0
     """Share of the label that is spread over all classes."""
+    drop_particles: float = 0.0
+    """Probability with which each constituent is left out in training, anew in every epoch; of
+    each jet at least one stays. Other constituents' features stay as they are."""
     class_weights: bool | tuple[float, ...] = False
     """true: every class weighs the same; or one weight per class."""
     oversample: bool = False
     """Repeat jets of rarer classes in training until all classes are as frequent."""
     use_event_weights: bool = False
     """Weight the jets by their event weights."""
+    flat_spectra: dict[str, tuple[float, ...]] | None = None
+    """Quantities of the jets and edges of their bins, e.g. {pt: [500, 550, 600], mass: [0, 100,
+    200]}: weigh the jets so that each class is spread evenly over all bins."""
+    temperature: float = 4.0
+    """Of teacher and student in a distillation."""
+    hard: float = 0.0
+    """Share of the loss on the true labels in a distillation, beside 1 for the teacher's."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Arithmetic of the training step; auto: 16 bits on CUDA devices, else float32."""
     device: str = "auto"
@@ -124,15 +135,20 @@ class Training:
             "optimizer": (self.optimizer in OPTIMIZERS, " or ".join(OPTIMIZERS)),
             "schedule": (self.schedule in SCHEDULES, " or ".join(SCHEDULES)),
             "warm_up": (0 <= self.warm_up < 1, "a fraction of the steps, >= 0 and < 1"),
+            "head_learning_rate_factor": (0 < self.head_learning_rate_factor < math.inf, "> 0"),
             "early_stopping": (self.early_stopping >= 0, ">= 0 epochs"),
             "ema": (0 <= self.ema < 1, ">= 0 and < 1"),
             "gradient_clip": (0 <= self.gradient_clip < math.inf, ">= 0"),
             "label_smoothing": (0 <= self.label_smoothing < 1, ">= 0 and < 1"),
+            "drop_particles": (0 <= self.drop_particles < 1, ">= 0 and < 1"),
             "class_weights": (self._class_weights_valid(), "true, false, or positive weights"),
             "oversample": (
                 not (self.oversample and self.class_weights),
                 "false where class_weights are used: both mend the same",
             ),
+            "flat_spectra": (self._edges_valid(), "quantities with two or more rising edges each"),
+            "temperature": (0 < self.temperature < math.inf, "> 0"),
+            "hard": (0 <= self.hard < math.inf, ">= 0"),
             "precision": (
                 self.precision in ("auto", "float32", "bfloat16", "float16"),
                 "auto or float32 or bfloat16 or float16",
@@ -153,14 +169,30 @@ class Training:
             len(weights) > 0 and all(0 < weight < math.inf for weight in weights)
         )
 
+    def _edges_valid(self) -> bool:
+        spectra = self.flat_spectra
+        return spectra is None or (
+            len(spectra) > 0
+            and all(len(edges) > 1 and np.all(np.diff(edges) > 0) for edges in spectra.values())
+        )
 
-def check_options(options: Training, n_classes: int, device: torch.device) -> None:
+
+def check_options(options: Training, n_classes: int, kind: str, device: torch.device) -> None:
     """Check the options against what is there.
 
+    Args:
+        options: of the training.
+        n_classes: number of classes.
+        kind: of the inputs.
+        device: of the network.
+
     Raises:
-        ValueError: another number of class weights than of classes, or 16-bit arithmetic that the
-            device has not.
+        ValueError: another number of class weights than of classes, no constituents to drop, or
+            16-bit arithmetic that the device has not.
     """
+    if options.drop_particles and kind != "constituents":
+        message = f"training.drop_particles: needs inputs of constituents, not of kind {kind!r}"
+        raise ValueError(message)
     weights = options.class_weights
     if not isinstance(weights, bool) and len(weights) != n_classes:
         message = (
@@ -178,15 +210,40 @@ def learning_rate(options: Training, step: int, total: int) -> float:
     return options.learning_rate * factor
 
 
-def optimizer_of(network: torch.nn.Module, options: Training) -> torch.optim.Optimizer:
-    """The network's optimiser; weight decay acts on matrices, not on biases and norms."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+def optimizer_of(
+    network: torch.nn.Module, options: Training, head: Collection[str] = ()
+) -> torch.optim.Optimizer:
+    """The network's optimiser; weight decay acts on matrices, not on biases and norms.
+
+    Each of its groups of parameters has a `factor` on the learning rate.
+
+    Args:
+        network: the network.
+        options: of the training.
+        head: names of the parameters that have a learning rate of their own.
+    """
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {
+        (special, matrix): [] for special in (False, True) for matrix in (True, False)
+    }
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups[name in head, parameter.ndim > 1].append(parameter)
+    used: list[dict[str, Any]] = [
+        {
+            "params": parameters,
+            "weight_decay": options.weight_decay if matrix else 0.0,
+            "factor": options.head_learning_rate_factor if special else 1.0,
+        }
+        for (special, matrix), parameters in groups.items()
+        if parameters
     ]
-    used = [group for group in groups if group["params"]]
     return OPTIMIZERS[options.optimizer](used, lr=options.learning_rate)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of the next step, times each group's factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
 
 
 @torch.no_grad()
@@ -203,15 +260,6 @@ def average_into(
         mean.lerp_(value, share)
     for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
         kept.copy_(buffer)
-
-
-def loss_weights(cache: Cache, options: Training) -> np.ndarray:
-    """(N,) float32 weights in the loss, mean 1."""
-    chosen = options.class_weights
-    weights = jet_weights(cache, classes=chosen is True, events=options.use_event_weights)
-    if not isinstance(chosen, bool):
-        weights = weights * np.asarray(chosen)[cache.label]
-    return (weights / weights.mean()).astype(np.float32)
 
 
 def seed_step(seed: int, epoch: int, batch: int, rank: int) -> None:

@@ -5,6 +5,7 @@
     weights.safetensors   the network of the best epoch (trees: weights.txt, LightGBM's format)
     metrics.jsonl         one line per epoch
     checkpoints/last.pt   to go on from after an interruption
+    members/0, 1, ...     runs of an ensemble, which has no weights of its own
 
 Every file is written as a whole or not at all.
 """
@@ -35,7 +36,9 @@ __all__ = [
     "SCHEMA",
     "TREE_WEIGHTS",
     "describe",
+    "discard",
     "finished",
+    "member_folders",
     "open_folder",
     "read_model_yaml",
     "write_history",
@@ -45,10 +48,11 @@ __all__ = [
 ]
 
 SCHEMA = 1
-KINDS = ("network", "trees")
+KINDS = ("network", "trees", "ensemble")
 MODEL, CONFIG = "model.yaml", "config.yaml"
 METRICS, CHECKPOINT = "metrics.jsonl", "checkpoints/last.pt"
 NETWORK_WEIGHTS, TREE_WEIGHTS = "weights.safetensors", "weights.txt"
+_WEIGHTS = {"network": NETWORK_WEIGHTS, "trees": TREE_WEIGHTS}
 #: what a run leaves behind, and what `overwrite` removes; model.yaml, which tells a run, goes last
 PARTS = (
     *("results.json", "report.html"),
@@ -174,17 +178,38 @@ def open_folder(
         before = read_model_yaml(out)
         _same_settings(out, before, form)
         return before
-    for name in found:
-        (out / name).unlink()
+    discard(out)
     write_yaml(out / MODEL, form)
     write_yaml(out / CONFIG, _plain(config or {}))
     return dict(form)
 
 
+def discard(out: Path) -> None:
+    """Remove the run in a folder, if there is one, and leave all else."""
+    if (out / MODEL).exists():
+        for name in PARTS:
+            (out / name).unlink(missing_ok=True)
+
+
 def finished(out: Path, form: Mapping[str, Any]) -> bool:
     """Whether the run is complete, given what its `model.yaml` says."""
-    name = NETWORK_WEIGHTS if form["kind"] == "network" else TREE_WEIGHTS
-    return bool(form["summary"].get("finished")) and (out / name).is_file()
+    if form["kind"] == "ensemble":
+        whole = all((each / NETWORK_WEIGHTS).is_file() for each in member_folders(out, form))
+    else:
+        whole = (out / _WEIGHTS[form["kind"]]).is_file()
+    return bool(form["summary"].get("finished")) and whole
+
+
+def member_folders(out: Path, form: Mapping[str, Any]) -> list[Path]:
+    """Folders of an ensemble's runs, given what its `model.yaml` says.
+
+    Raises:
+        ValueError: it does not say how many there are.
+    """
+    if not isinstance(form["settings"].get("members"), int):
+        message = f"{out / MODEL} is damaged: it does not say how many members there are"
+        raise ValueError(message)
+    return [out / "members" / str(number) for number in range(form["settings"]["members"])]
 
 
 def _same_settings(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

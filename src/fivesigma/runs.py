@@ -10,26 +10,28 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from fivesigma.batches import Batches, Cache, build_cache
 from fivesigma.inputs import Inputs
-from fivesigma.models import build
+from fivesigma.loading import LOADERS
+from fivesigma.models.ensemble import Ensemble
 from fivesigma.results import Number, Table
-from fivesigma.runfolder import METRICS, NETWORK_WEIGHTS, TREE_WEIGHTS, read_model_yaml
+from fivesigma.runfolder import METRICS, read_model_yaml
+from fivesigma.uncertainty import mc_dropout
 
-__all__ = ["Run", "load_run", "logits_of", "pick_device"]
+__all__ = ["PASSES", "Run", "load_run", "logits_of", "pick_device"]
 
 #: jets that `predict` holds as network inputs at a time
 CHUNK = 50_000
+#: draws of dropout from which `spread` is computed
+PASSES = 30
 
 
 class Run:
@@ -101,23 +103,34 @@ class Run:
         Raises:
             ValueError: a missing field, NaN or infinite momenta, or scores that are not finite.
         """
-        if not len(jets):
-            return np.zeros((0, len(self.classes)), np.float32)
         started = time.perf_counter()
-        parts = [
-            self._scores(build_cache(jets[begin : begin + CHUNK], self.inputs), batch_size)
-            for begin in range(0, len(jets), CHUNK)
-        ]
-        self.jets_per_second = len(jets) / (time.perf_counter() - started)
-        scores = np.concatenate(parts)
-        bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
-        if bad.size:
-            message = (
-                f"{self.path}: scores of {bad.size} of {len(jets)} jets are not finite, the first "
-                f"that of jet {bad[0]}; look for extreme values in these jets"
-            )
-            raise ValueError(message)
+        scores = self._by_chunks(jets, lambda cache: self._scores(cache, batch_size))
+        if len(jets):
+            self.jets_per_second = len(jets) / (time.perf_counter() - started)
         return scores
+
+    def spread(self, jets: ak.Array, passes: int = PASSES, batch_size: int = 1024) -> np.ndarray:
+        """How much the probabilities of the classes vary for each jet.
+
+        Of an ensemble the standard deviation of its members' probabilities (arXiv:1612.01474); of
+        one network, which must have dropout, that of passes with other draws of it
+        (arXiv:1506.02142).
+
+        Args:
+            jets: as for `predict`.
+            passes: of one network, at least 2; an ensemble is asked once.
+            batch_size: jets that the network sees at a time.
+
+        Returns:
+            (N, C) float32, in the order of the jets.
+
+        Raises:
+            ValueError: trees, or a network without dropout, and as `predict` does.
+        """
+        if not isinstance(self.model, torch.nn.Module):
+            message = f"{self.path} are trees, which have no spread; networks and ensembles do"
+            raise ValueError(message)
+        return self._by_chunks(jets, lambda cache: self._deviation(cache, batch_size, passes))
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`: losses, accuracies, rates and time of each epoch."""
@@ -148,6 +161,34 @@ class Run:
             for i in np.argsort(-gain, kind="stable")
         )
         return Table(("observable", "share of gain", "splits"), rows)
+
+    def _by_chunks(self, jets: ak.Array, compute: Callable[[Cache], np.ndarray]) -> np.ndarray:
+        """(N, C) of all jets, whose inputs are in memory piece by piece."""
+        if not len(jets):
+            return np.zeros((0, len(self.classes)), np.float32)
+        scores = np.concatenate(
+            [
+                compute(build_cache(jets[begin : begin + CHUNK], self.inputs))
+                for begin in range(0, len(jets), CHUNK)
+            ]
+        )
+        bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+        if bad.size:
+            message = (
+                f"{self.path}: scores of {bad.size} of {len(jets)} jets are not finite, the first "
+                f"that of jet {bad[0]}; look for extreme values in these jets"
+            )
+            raise ValueError(message)
+        return scores
+
+    def _deviation(self, cache: Cache, batch_size: int, passes: int) -> np.ndarray:
+        n_classes, device = len(self.classes), self.device
+        if isinstance(self.model, Ensemble):
+            members = self.model.members
+            each = [logits_of(one, cache, n_classes, batch_size, device) for one in members]
+            return torch.stack(each).softmax(dim=2).std(dim=0).numpy()
+        options: dict[str, Any] = {"batch_size": batch_size, "device": device}
+        return mc_dropout(self.model, cache, n_classes, passes, **options)[1]
 
     def _scores(self, cache: Cache, batch_size: int) -> np.ndarray:
         if isinstance(self.model, torch.nn.Module):
@@ -181,56 +222,8 @@ def load_run(path: str | Path, *, device: str = "auto", trust: bool = False) -> 
         )
         raise ValueError(message)
     place = pick_device(device)
-    model = _LOADERS[model_yaml["kind"]](folder, model_yaml, place)
+    model = LOADERS[model_yaml["kind"]](folder, model_yaml, place)
     return Run(folder, model_yaml, model, place)
-
-
-def _load_network(
-    folder: Path, model_yaml: Mapping[str, Any], device: torch.device
-) -> torch.nn.Module:
-    with torch.random.fork_rng(devices=[]):  # to build draws numbers; the caller's stay theirs
-        network = build(
-            model_yaml["model"],
-            len(model_yaml["classes"]),
-            Inputs.from_dict(model_yaml["inputs"]),
-            model_yaml["options"],
-        )
-    try:
-        network.load_state_dict(load_file(_weights(folder, NETWORK_WEIGHTS)))
-    except (SafetensorError, RuntimeError) as error:
-        message = (
-            f"{folder / NETWORK_WEIGHTS} is damaged or does not fit model.yaml: "
-            f"{str(error).splitlines()[-1].strip()}"
-        )
-        raise ValueError(message) from None
-    return network.to(device).eval()
-
-
-def _load_trees(folder: Path, model_yaml: Mapping[str, Any], device: torch.device) -> Any:
-    import lightgbm
-
-    text = _weights(folder, TREE_WEIGHTS).read_text()
-    # LightGBM ends the whole process on some broken files
-    if not text.startswith("tree") or "\nend of parameters\n" not in text:
-        message = f"{folder / TREE_WEIGHTS} is truncated, or not LightGBM's text format"
-        raise ValueError(message)
-    return lightgbm.Booster(model_str=text)
-
-
-_LOADERS: dict[str, Callable[[Path, Mapping[str, Any], torch.device], Any]] = {
-    "network": _load_network,
-    "trees": _load_trees,
-}
-
-
-def _weights(folder: Path, name: str) -> Path:
-    if not (folder / name).is_file():
-        message = (
-            f"{folder} has no {name}, so has no trained model yet; "
-            "repeat the command that began it: it goes on where it stopped"
-        )
-        raise ValueError(message)
-    return folder / name
 
 
 def logits_of(

@@ -7,11 +7,10 @@ as an undisturbed one: the order of the jets is a function of (seed, epoch), eve
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, fields
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,24 @@ import torch
 from torch import distributed
 
 from fivesigma.batches import Cache
+from fivesigma.finetuning import check_start, head_of, start_from
+from fivesigma.lessons import (
+    Pair,
+    check_jets,
+    data_settings,
+    fingerprint,
+    hashes,
+    make_lessons,
+)
 from fivesigma.loop import Loop, Progress, TrainingDiverged
 from fivesigma.models import build
 from fivesigma.optimisation import Training, check_options
+from fivesigma.pruning import Masks, hold_zeros
 from fivesigma.runfolder import (
     MODEL,
     describe,
     finished,
+    member_folders,
     open_folder,
     read_model_yaml,
     write_yaml,
@@ -42,6 +52,7 @@ __all__ = [
     "data_settings",
     "fingerprint",
     "fit",
+    "fit_members",
 ]
 
 
@@ -56,6 +67,10 @@ def fit(
     model_options: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    init: Run | None = None,
+    weights: Pair | None = None,
+    teacher: Pair | None = None,
+    masks: Masks | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -73,6 +88,14 @@ def fit(
         model_options: keyword arguments of the network.
         config: the caller's complete settings, for `config.yaml`.
         provenance: what else `model.yaml` should tell, e.g. path and hash of the dataset.
+        init: start from the weights of this run of the same architecture and inputs; where its
+            classes are others, the layer that gives them starts afresh.
+        weights: factors (N,) on the weights of training and validation jets in the loss, e.g. from
+            `spectra.flat_factors`.
+        teacher: logits (N, C) of a teacher for training and validation jets, or the logarithms of
+            its probabilities: they are learned instead of the labels (distillation).
+        masks: parameter -> which of its weights may differ from zero, e.g. from
+            `pruning.magnitude_masks`; the others are zero from the start and stay so.
         overwrite: discard a run in this folder.
         progress: see `Progress`.
 
@@ -80,23 +103,34 @@ def fit(
         The run, with the weights of the epoch with the smallest validation loss.
 
     Raises:
-        ValueError: jets without labels, an empty class, other inputs in validation, or a folder
-            that holds something else or a run with other settings.
+        ValueError: jets without labels, an empty class, other inputs in validation, arrays that do
+            not fit the jets, masks that do not fit the network, a start from another architecture,
+            or a folder that holds something else or a run with other settings.
         TrainingDiverged: loss or weights became NaN or infinite.
     """
     check_jets(train, validation, classes)
     options = options or Training()
     out, device = Path(out), pick_device(options.device)
-    check_options(options, len(classes), device)
+    check_options(options, len(classes), train.inputs.kind, device)
+    learned, judged = make_lessons(train, validation, options, weights, teacher, len(classes))
+    if init:
+        check_start(init, model, train.inputs, model_options)
     with _isolated(options), _processes(device) as (rank, world), _writing(out, rank):
         torch.manual_seed(options.seed)
         network = build(model, len(classes), train.inputs, dict(model_options or {}))
+        head: set[str] = set()
+        if init or options.head_learning_rate_factor != 1:
+            head = head_of(network, model, len(classes), train.inputs, dict(model_options or {}))
+        if init:
+            start_from(init, network, classes, head)
+        if masks:
+            hold_zeros(network.to(device), masks)
         if rank == 0:
             settings = {
                 "training": asdict(options),
                 "processes": world,
                 "data": data_settings(train, validation),
-            }
+            } | hashes(init, weights, teacher, masks)
             form = describe(
                 *("network", model, model_options or {}, train.inputs, classes),
                 *(settings, provenance or {}),
@@ -106,8 +140,8 @@ def fit(
         form = read_model_yaml(out)
         if not finished(out, form):
             loop = Loop(
-                *(network, len(classes), train, validation, out, options),
-                *(device, rank, world, progress),
+                *(network, len(classes), learned, judged, out, options),
+                *(device, rank, world, progress, head),
             )
             summary = loop.run()
             if rank == 0:
@@ -116,59 +150,95 @@ def fit(
     return load_run(out, device=str(device), trust=True)
 
 
-def check_jets(train: Cache, validation: Cache, classes: Sequence[str]) -> None:
-    """Check that jets can be trained on.
+def fit_members(
+    members: int,
+    model: str,
+    train: Cache,
+    validation: Cache,
+    classes: Sequence[str],
+    out: str | Path,
+    options: Training | None = None,
+    *,
+    config: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **more: Any,
+) -> Run:
+    """Train an ensemble: networks that differ in their seed, `options.seed` and those after it.
+
+    It goes on with an interrupted one. Its folder holds the runs as `members/0`, `members/1`, ...,
+    and is itself a run, whose probabilities are the means of theirs.
+
+    Args:
+        members: number of networks, at least 2.
+        model: as for `fit`, and so are all that follow.
+        train: training jets with labels.
+        validation: validation jets.
+        classes: names of the classes.
+        out: folder of the ensemble.
+        options: of the training of each.
+        config: the caller's complete settings.
+        provenance: what else `model.yaml` should tell.
+        overwrite: discard a run in this folder.
+        progress: its lines tell the `member`, from 0.
+        more: other arguments of `fit`, the same for all members.
 
     Raises:
-        ValueError: no or wrong labels, a class without training jets, no validation jets, or other
-            inputs in validation.
+        ValueError: fewer than 2 members, and as `fit` does.
+        TrainingDiverged: loss or weights of a member became NaN or infinite.
     """
-    present = _labels("training", train, classes)
-    _labels("validation", validation, classes)
-    absent = [name for i, name in enumerate(classes) if i not in present]
-    if absent or len(classes) < 2:
-        names = ", ".join(absent) or "a second class"
-        message = f"no training jets of {names}; each of at least two classes needs some"
+    if members < 2:
+        message = f"got {members} members; an ensemble needs at least 2"
         raise ValueError(message)
-    if train.inputs != validation.inputs:
-        message = "build the validation jets' cache with the inputs of the training jets' cache"
-        raise ValueError(message)
+    check_jets(train, validation, classes)
+    out, options = Path(out), options or Training()
+    device = pick_device(options.device)
+    with _processes(device) as (rank, world), _writing(out, rank):
+        if rank == 0:
+            settings = {
+                "members": members,
+                "training": asdict(options),
+                "processes": world,
+                "data": data_settings(train, validation),
+            } | hashes(*(more.get(name) for name in ("init", "weights", "teacher", "masks")))
+            form = describe(
+                *("ensemble", model, more.get("model_options") or {}, train.inputs, classes),
+                *(settings, provenance or {}),
+            )
+            open_folder(out, form, config, overwrite)
+        _wait(world)
+        form = read_model_yaml(out)
+        runs = []
+        for number, folder in enumerate(member_folders(out, form)):
+            each = replace(options, seed=options.seed + number)
+            settings = {"out": str(folder), "members": 1, "training": asdict(each)}
+            run = fit(
+                *(model, train, validation, classes, folder, each),
+                config=dict(config or {}) | settings,
+                provenance=provenance,
+                overwrite=overwrite,
+                progress=_of_member(progress, number),
+                **more,
+            )
+            runs.append(run)
+        if rank == 0:
+            write_yaml(out / MODEL, form | {"summary": _summary(runs)})
+        _wait(world)
+    return load_run(out, device=str(device), trust=True)
 
 
-def _labels(name: str, cache: Cache, classes: Sequence[str]) -> set[int]:
-    """The labels that occur."""
-    if cache.label is None or not len(cache):
-        what = "jets without the field 'label'" if len(cache) else "no jets"
-        message = f"{what} for {name}; give jets with labels from 0 to {len(classes) - 1}"
-        raise ValueError(message)
-    present = set(np.unique(cache.label).tolist())
-    strange = sorted(present - set(range(len(classes))))
-    if strange:
-        message = (
-            f"{name} jets have labels {', '.join(map(str, strange))}, but there are "
-            f"{len(classes)} classes ({', '.join(classes)}); leave these jets out"
-        )
-        raise ValueError(message)
-    return present
+def _of_member(progress: Progress | None, number: int) -> Progress | None:
+    return progress and (lambda line: progress(line | {"member": number}))
 
 
-def fingerprint(cache: Cache) -> str:
-    """A hash of all arrays of a cache."""
-    digest = hashlib.sha256()
-    for part in fields(cache):
-        array = getattr(cache, part.name)
-        if isinstance(array, np.ndarray):
-            digest.update(f"{part.name} {array.dtype} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return digest.hexdigest()[:16]
-
-
-def data_settings(train: Cache, validation: Cache) -> dict[str, Any]:
-    """What a run's settings say of its data, so that a repeated training is known as such."""
-    return {
-        name: {"jets": len(cache), "hash": fingerprint(cache)}
-        for name, cache in (("train", train), ("validation", validation))
-    }
+def _summary(runs: Sequence[Run]) -> dict[str, Any]:
+    """The members' summaries as one; figures of merit are their means."""
+    each = [run.model_yaml["summary"] for run in runs]
+    names = [name for name in each[0]["best"] if name.startswith("validation")]
+    best = {name: float(np.mean([one["best"][name] for one in each])) for name in names}
+    sums = {name: sum(one[name] for one in each) for name in ("epochs", "seconds")}
+    return {"finished": True, **sums, "best": best}
 
 
 @contextmanager
@@ -192,6 +262,9 @@ def _writing(out: Path, rank: int) -> AbstractContextManager[None]:
 def _processes(device: torch.device) -> Iterator[tuple[int, int]]:
     """Rank and number of the processes that torchrun started; (0, 1) without it."""
     world = int(os.environ.get("WORLD_SIZE", 1))
+    if world > 1 and distributed.is_initialized():  # a member of an ensemble
+        yield distributed.get_rank(), world
+        return
     if world == 1:
         yield 0, 1
         return

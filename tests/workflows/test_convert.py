@@ -13,7 +13,9 @@ import uproot
 
 from fivesigma.datasets import Dataset
 from fivesigma.formats import open_file, read
+from fivesigma.training import Training
 from fivesigma.workflows.convert import convert
+from fivesigma.workflows.train import train
 
 MOMENTUM = ("pt", "eta", "phi", "mass")
 
@@ -97,6 +99,25 @@ def test_selected_jets_with_labels(events, tmp_path):
     assert found.label.to_list() == [0 if f == 5 else 1 for f in chosen.hadronFlavour]
     assert {"event", "weight"} <= set(found.fields)
     assert "hadronFlavour" not in found.fields  # it was read for the labels alone
+
+
+def test_whole_events_for_a_network_of_events(events, tmp_path):
+    labels = {"busy": "count(jets) > 2", "quiet": "count(jets) > 0 and count(jets) < 3"}
+    made = convert([str(events)], out=tmp_path / "data", jets="event", labels=labels, quiet=True)
+    assert (made.kind, made.model) == ("jets", "event-transformer")
+    dataset, whole = Dataset.open(tmp_path / "data"), read(events)
+    found = dataset.read("jets")
+    kept = whole[ak.num(whole.jets) > 0]
+    assert ak.array_equal(found.event, kept.event.event)
+    assert found.label.to_list() == [int(n <= 2) for n in ak.num(kept.jets)]
+    assert ak.array_equal(ak.num(found.constituents), ak.num(kept.jets))
+    pt = ak.sort(kept.jets.pt, axis=1, ascending=False)
+    assert ak.array_equal(found.constituents.pt, pt)
+    options = Training(epochs=30, batch_size=64, learning_rate=3e-3, device="cpu")
+    run = train(
+        tmp_path / "run", data=dataset.path, model=made.model, training=options, quiet=True
+    )
+    assert run.model_yaml["summary"]["best"]["validation_accuracy"] > 0.9  # it can count
 
 
 def test_one_class_a_file(tmp_path):

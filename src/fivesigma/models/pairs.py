@@ -65,7 +65,7 @@ class Ragged:
         return torch.empty_like(h).index_copy(0, self.order, h)
 
     def pairs(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """(P,) rows of both in each pair: the second not behind the first, each with itself, too."""
+        """(P,) rows of both in each pair, also of each with itself; the second is never behind."""
         width = self.position + 1
         n_pairs = sum(n * (n + 1) // 2 for n in self.counts)
         first = self._row.repeat_interleave(width, output_size=n_pairs)

@@ -24,12 +24,13 @@ from fivesigma.plots.taggers import (
     score_distributions,
     significance_curves,
 )
-from fivesigma.plots.training import training_curves
+from fivesigma.plots.training import against_jets, training_curves
 
 __all__ = [
     "INK",
     "OBSERVABLES",
     "PALETTE",
+    "against_jets",
     "calibration_curves",
     "colours",
     "confusion_matrix",

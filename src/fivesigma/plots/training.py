@@ -19,8 +19,9 @@ from fivesigma.plots.style import (
     refuse_empty,
     styled,
 )
+from fivesigma.results import Number
 
-__all__ = ["training_curves"]
+__all__ = ["against_jets", "training_curves"]
 
 
 def _lines(axes: Axes, history: Sequence[Mapping[str, float]], keys: Sequence[str]) -> None:
@@ -85,4 +86,34 @@ def training_curves(
     axes[-1].set_xlabel("Epoch")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[-1].minorticks_off()
+    return figure
+
+
+@styled
+def against_jets(jets: Sequence[int], curves: Mapping[str, Sequence[Number]]) -> Figure:
+    """Figures of merit against the number of training jets, one panel each.
+
+    Args:
+        jets: numbers of training jets.
+        curves: axis title -> one number for each of them.
+
+    Raises:
+        ValueError: nothing to draw.
+    """
+    refuse_empty("numbers of training jets", jets)
+    refuse_empty("figures of merit", curves)
+    figure, panes = panels(len(curves), 1, 4.8, 2.6 * len(curves), sharex=True)
+    for axes, (title, numbers), colour in zip(panes, curves.items(), PALETTE, strict=False):
+        axes.errorbar(
+            jets,
+            [number.value for number in numbers],
+            [number.uncertainty for number in numbers],
+            color=colour,
+            marker="o",
+            markersize=4,
+            capsize=2,
+        )
+        axes.set_ylabel(plain(title))
+    panes[-1].set_xscale("log")
+    panes[-1].set_xlabel("training jets")
     return figure

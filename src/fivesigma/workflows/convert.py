@@ -114,6 +114,8 @@ def convert(
             --classes.top 'top*' --classes.qcd 'qcd*'
         fivesigma convert nano.root --out data/b --jets jets --where 'count(muons) > 0'
             --labels.b 'hadronFlavour == 5' --labels.light 'hadronFlavour == 0'
+        fivesigma convert ttbar.root wjets.root --out data/events --jets event
+            --classes.ttbar 'ttbar*' --classes.wjets 'wjets*'
         fivesigma convert nano.root --out small.root --columns muons,met --objects.muons 'pt > 20'
         fivesigma convert data/top --out top.h5
 
@@ -126,7 +128,9 @@ def convert(
         define: new fields by expression, in this order, before the cuts: name -> expression.
         where: cut on events (or jets, rows), an expression.
         objects: cuts on objects: collection -> expression.
-        jets: the collection whose objects become one jet an entry; none: entries stay events.
+        jets: the collection whose objects become one jet an entry; "event": each event becomes an
+            entry like a jet, with all its objects for constituents, as event-transformer takes
+            them; none: entries stay events.
         labels: class -> expression that is true for its jets; jets of no class are dropped.
         classes: class -> pattern of the names of the files that hold its jets.
         format: of the files; recognised by content if none.
@@ -334,6 +338,8 @@ def _to_dataset(out: Path, plan: _Plan, workers: int, overwrite: bool, quiet: bo
         )
     sample = made.read(plan.kind, shards=[]) if plan.kind != "events" else made.read("event")[:0]
     model = "pfn" if "constituents" in sample.fields else "trees"
+    if plan.selection.jets == "event":
+        model = "event-transformer"
     written = max(made.counts.values())
     return Converted(out, plan.kind, plan.entries, written, plan.classes, (), model)
 

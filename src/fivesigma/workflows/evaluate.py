@@ -11,9 +11,9 @@ from fivesigma.report import write_results
 from fivesigma.report.figures import write_figures
 from fivesigma.results import Number, Result
 from fivesigma.workflows.caches import open_jets
-from fivesigma.workflows.scoring import load_runs, performance, score_runs
+from fivesigma.workflows.scoring import Scored, load_runs, performance, score_runs
 
-__all__ = ["compare", "evaluate"]
+__all__ = ["compare", "evaluate", "paired"]
 
 
 def evaluate(
@@ -75,12 +75,26 @@ def compare(
     """
     runs = load_runs([first, second], trust)
     scored = score_runs(runs, open_jets(str(data)), split)
+    one, other = scored.scores
+    numbers = {f"{one}-vs-{other}/{key}": value for key, value in paired(scored).items()}
+    return Result(f"{one} against {other}", numbers)
+
+
+def paired(scored: Scored) -> dict[str, Number]:
+    """Differences of two runs on the same jets, the first against the second.
+
+    Args:
+        scored: jets with the scores of two runs.
+
+    Returns:
+        `auc_difference`, `rejection_ratio_at_50` and so on; with several classes of each against
+        the others, `<class>/auc_difference`.
+    """
     a, b = scored.scores.values()
-    classes = scored.classes[:1] if scored.binary else scored.classes
     numbers: dict[str, Number] = {}
-    for index, name in enumerate(classes):
+    for index, name in enumerate(scored.classes[: 1 if scored.binary else None]):
         y = (scored.label == index).astype(np.int64)
         found = metrics.compare(y, a[:, index], b[:, index])
-        prefix = f"{first.name}-vs-{second.name}/" + ("" if scored.binary else f"{name}/")
+        prefix = "" if scored.binary else f"{name}/"
         numbers |= {prefix + key: value for key, value in found.items()}
-    return Result(f"{first.name} against {second.name}", numbers)
+    return numbers

@@ -21,7 +21,7 @@ from fivesigma.formats.writers import open_writer
 from fivesigma.formats.writers.passthrough import COPIED, Copy
 from fivesigma.manifests import is_dataset
 from fivesigma.progress import Progress
-from fivesigma.runs import Run
+from fivesigma.runs import PASSES, Run
 from fivesigma.workflows.convert import Opening
 from fivesigma.workflows.rawjets import RawJets
 from fivesigma.workflows.scoring import load_runs
@@ -62,6 +62,8 @@ def predict(
     mapping: Path | None = None,
     unit: str | None = None,
     name: str | None = None,
+    spread: bool = False,
+    passes: int | None = None,
     trust: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -76,6 +78,7 @@ def predict(
         fivesigma predict runs/pfn data/top
         fivesigma predict runs/pfn pfnano.root --out scored.root
         fivesigma predict runs/pfn delphes.root --jets particles
+        fivesigma predict runs/ensemble data/top --spread
 
     Args:
         run: folder of the run.
@@ -88,6 +91,9 @@ def predict(
         mapping: YAML that names the columns of each field.
         unit: "GeV" or "MeV" of energies in the files; known or guessed if none.
         name: of a dataset's new collection; default `scores-<run>`.
+        spread: add `<class>_spread`, the standard deviation of the probabilities of an ensemble's
+            members, or of one network under other draws of its dropout.
+        passes: draws of dropout for the spread, default 30; implies `spread`.
         trust: let a run import the Python module that it names.
         overwrite: replace scores that are there.
         quiet: show no progress.
@@ -96,34 +102,58 @@ def predict(
         What was written, for each dataset or file.
 
     Raises:
-        ValueError: no run, no data, jets that lack what the run needs, or output that exists.
+        ValueError: no run, no data, jets that lack what the run needs, a run without a spread, or
+            output that exists.
     """
+    score = _Scorer(spread or passes is not None, PASSES if passes is None else passes)
     (tagger,) = load_runs([run], trust).values()
     names, opening = expand(data), Opening(format, tree, mapping, unit)
     if out is not None and len(names) > 1 and out.suffix:
         message = f"{len(names)} files and one output {out}; give a folder"
         raise ValueError(message)
     return [
-        _score_dataset(tagger, each, name, overwrite)
+        _score_dataset(tagger, score, each, name, overwrite)
         if out is None and is_dataset(Path(each))
-        else _score_file(tagger, each, out, jets, opening, overwrite, quiet)
+        else _score_file(tagger, score, each, out, jets, opening, overwrite, quiet)
         for each in names
     ]
 
 
-def _score_dataset(run: Run, path: str, name: str | None, overwrite: bool) -> Scores:
-    dataset = Dataset.open(path)
-    collection, count = name or f"scores-{run.name}", 0
-    for shard, jets in zip(dataset.shards, dataset.iterate("jets"), strict=True):
+@dataclass(frozen=True)
+class _Scorer:
+    """What is told of each jet."""
+
+    spread: bool
+    passes: int
+
+    def names(self, run: Run) -> list[str]:
+        """Classes, and each with the suffix of its spread."""
+        return run.classes + [f"{label}_spread" for label in run.classes if self.spread]
+
+    def __call__(self, run: Run, jets: ak.Array) -> np.ndarray:
+        """(N, C) or, with the spread, (N, 2 C)."""
         scores = run.predict(jets)
-        table = ak.zip({label: scores[:, i] for i, label in enumerate(run.classes)})
+        if not self.spread:
+            return scores
+        return np.concatenate([scores, run.spread(jets, self.passes)], axis=1)
+
+
+def _score_dataset(
+    run: Run, score: _Scorer, path: str, name: str | None, overwrite: bool
+) -> Scores:
+    dataset = Dataset.open(path)
+    collection, count, names = name or f"scores-{run.name}", 0, score.names(run)
+    for shard, jets in zip(dataset.shards, dataset.iterate("jets"), strict=True):
+        scores = score(run, jets)
+        table = ak.zip({label: scores[:, i] for i, label in enumerate(names)})
         dataset.write(collection, shard["index"], table, overwrite=overwrite)
         count += len(scores)
-    return Scores(Path(path), count, tuple(f"{collection}.{label}" for label in run.classes))
+    return Scores(Path(path), count, tuple(f"{collection}.{label}" for label in names))
 
 
 def _score_file(
     run: Run,
+    score: _Scorer,
     path: str,
     out: Path | None,
     collection: str | None,
@@ -135,14 +165,14 @@ def _score_file(
     with opening(path) as source:
         raw = RawJets.of(run, source, collection)
         sink = _Sink(source, _target(source, path, out, run.name), overwrite)
-        count, names = 0, [_score_name(run.name, label) for label in run.classes]
+        count, names = 0, [_score_name(run.name, each) for each in score.names(run)]
         step = source.step_entries(None, _STEP)
         with Progress(f"scoring {path}", source.entries, "entries", quiet=quiet) as bar, sink:
             for start in range(0, source.entries, step):
                 stop = min(start + step, source.entries)
                 jets = raw(source.read(raw.columns, start, stop))
                 flat = ak.flatten(jets, axis=1) if raw.collection else jets
-                table = run.predict(flat)
+                table = score(run, flat)
                 scores = {name: table[:, i] for i, name in enumerate(names)}
                 sink.extend(start, stop, raw, jets, scores)
                 count += len(table)

@@ -11,12 +11,15 @@ import numpy as np
 from fivesigma import expressions
 from fivesigma.formats import Source
 from fivesigma.formats.arrangements import momenta_if
+from fivesigma.reconstruction.objects import event_objects
 
 __all__ = ["Selection", "flat_jets"]
 
 #: kept whatever is asked for: they tell events apart, and what they count for
 _NUMBERS = ("event.event", "event.run", "event.luminosityBlock", "event.weight")
 _OF_JETS = ("event", "label", "weight")
+#: in the place of a collection of jets: the whole event
+_WHOLE = "event"
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Selection:
         define: new fields by expression, in this order, before the cuts.
         where: cut on events (or jets, rows).
         objects: collection -> cut on its objects.
-        jets: the collection whose objects become one jet an entry; none: entries stay events.
+        jets: the collection whose objects become one jet an entry; "event": each event becomes an
+            entry like a jet, with all its objects for constituents; none: entries stay events.
         labels: class -> expression that is true for its jets; jets of no class are dropped.
     """
 
@@ -73,7 +77,7 @@ class Selection:
         for collection, text in self.objects.items():
             wanted |= {f"{collection}.{name}" for name in expressions.parse(text).names}
         for text in self.labels.values():
-            prefix = f"{self.jets}." if self.jets else ""
+            prefix = f"{self.jets}." if self.jets not in ("", _WHOLE) else ""
             wanted |= {f"{prefix}{name}" for name in expressions.parse(text).names}
         numbers = _NUMBERS if source.kind == "events" else _OF_JETS
         return sorted(wanted | {name for name in numbers if name in source.fields})
@@ -91,6 +95,8 @@ class Selection:
         if self.where:
             kept = expressions.passing(events, self.where)
             events, number = events[kept], number[kept]
+        if self.jets == _WHOLE:
+            return _whole(events, number, self.labels)
         if self.jets:
             events = flat_jets(events, self.jets, number)
         elif "constituents" in events.fields and "event" not in events.fields:
@@ -159,6 +165,13 @@ def flat_jets(events: ak.Array, collection: str, number: np.ndarray) -> ak.Array
     if event is not None and "weight" in event.fields:
         columns["weight"] = np.repeat(ak.to_numpy(event["weight"]), counts).astype(np.float32)
     return _with_all(flat, columns)
+
+
+def _whole(events: ak.Array, number: np.ndarray, labels: Mapping[str, str]) -> ak.Array:
+    """One record an event, like that of a jet, with its objects for constituents."""
+    if "event" not in events.fields:
+        events = _with(events, "event", ak.zip({"event": number}))
+    return event_objects(labelled(events, labels) if labels else events)
 
 
 def labelled(jets: ak.Array, labels: Mapping[str, str]) -> ak.Array:

@@ -59,6 +59,31 @@ def _numbers(numbers: Any) -> Iterator[str]:
         yield f"  {name:{width}s}  {format_number(number)}{note}"
 
 
+def _result(result: Any, options: Any) -> Iterator[str]:
+    yield result.title
+    yield from _numbers(result.numbers)
+    yield f"written: {options.out}/results.json"
+    if result.note:
+        yield result.note
+
+
+def _import(run: Any, options: Any) -> Iterator[str]:
+    yield f"{run.architecture} with {run.n_parameters} weights in {run.path}"
+    yield f"  sees {', '.join(run.inputs.features)}; tells {', '.join(run.classes)}"
+    yield f"next: fivesigma predict {run.path} FILE"
+
+
+def _export(result: Any, options: Any) -> Iterator[str]:
+    yield result.title
+    yield from _numbers(result.numbers)
+    yield result.note
+
+
+def _rank(result: Any, options: Any) -> Iterator[str]:
+    yield (options.out / "table.md").read_text().rstrip()
+    yield f"written: {options.out}/table.md and results.json"
+
+
 def _predict(made: Any, options: Any) -> Iterator[str]:
     for each in made:
         yield f"{each.jets} jets scored: {', '.join(each.fields)} in {each.path}"
@@ -121,6 +146,12 @@ SUMMARIES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "evaluate": _evaluate,
     "predict": _predict,
     "compare": _compare,
+    "rank": _rank,
+    "import": _import,
+    "export": _export,
+    "prune": _result,
+    "tune": _result,
+    "efficiency": _result,
     "report": _report,
     "inspect": _inspect,
     "info": _info,

@@ -1,0 +1,90 @@
+"""Weights from the folder of a run back into a model; `runs.load_run` is the way in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from fivesigma.inputs import Inputs
+from fivesigma.models import build
+from fivesigma.models.ensemble import Ensemble
+from fivesigma.runfolder import NETWORK_WEIGHTS, TREE_WEIGHTS, member_folders, read_model_yaml
+
+__all__ = ["LOADERS"]
+
+
+def _load_network(
+    folder: Path, model_yaml: Mapping[str, Any], device: torch.device
+) -> torch.nn.Module:
+    with torch.random.fork_rng(devices=[]):  # to build draws numbers; the caller's stay theirs
+        network = build(
+            model_yaml["model"],
+            len(model_yaml["classes"]),
+            Inputs.from_dict(model_yaml["inputs"]),
+            model_yaml["options"],
+        )
+    try:
+        network.load_state_dict(load_file(_weights(folder, NETWORK_WEIGHTS)))
+    except (SafetensorError, RuntimeError) as error:
+        message = (
+            f"{folder / NETWORK_WEIGHTS} is damaged or does not fit model.yaml: "
+            f"{str(error).splitlines()[-1].strip()}"
+        )
+        raise ValueError(message) from None
+    return network.to(device).eval()
+
+
+def _load_trees(folder: Path, model_yaml: Mapping[str, Any], device: torch.device) -> Any:
+    import lightgbm
+
+    text = _weights(folder, TREE_WEIGHTS).read_text()
+    # LightGBM ends the whole process on some broken files
+    if not text.startswith("tree") or "\nend of parameters\n" not in text:
+        message = f"{folder / TREE_WEIGHTS} is truncated, or not LightGBM's text format"
+        raise ValueError(message)
+    return lightgbm.Booster(model_str=text)
+
+
+def _load_ensemble(
+    folder: Path, model_yaml: Mapping[str, Any], device: torch.device
+) -> torch.nn.Module:
+    members = []
+    for member in member_folders(folder, model_yaml):
+        form = read_model_yaml(member)
+        _check_member(member, form, folder, model_yaml)
+        members.append(_load_network(member, form, device))
+    return Ensemble(members).eval()
+
+
+def _check_member(
+    member: Path, form: Mapping[str, Any], folder: Path, model_yaml: Mapping[str, Any]
+) -> None:
+    """Refuse a run that is something else than the ensemble says, or whose code is another."""
+    wanted = {"kind": "network"} | {k: model_yaml[k] for k in ("model", "inputs", "classes")}
+    differing = [key for key, value in wanted.items() if form[key] != value]
+    if differing:
+        message = f"{member} is no member of {folder}: it has another {', '.join(differing)}"
+        raise ValueError(message)
+
+
+#: kind of a run -> what reads its model: folder, what `model.yaml` says, device
+LOADERS: dict[str, Callable[[Path, Mapping[str, Any], torch.device], Any]] = {
+    "network": _load_network,
+    "ensemble": _load_ensemble,
+    "trees": _load_trees,
+}
+
+
+def _weights(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        message = (
+            f"{folder} has no {name}, so has no trained model yet; "
+            "repeat the command that began it: it goes on where it stopped"
+        )
+        raise ValueError(message)
+    return folder / name
