@@ -17,6 +17,7 @@ SCRIPTS = {
     "generation.py": None,
     "batches.py": None,
     "formats.py": None,
+    "taggers.py": None,
     "published_jets.py": (
         "runs/top-tagging/results.json",
         "fivesigma demo --config configs/top-tagging.yaml",
