@@ -202,6 +202,8 @@ class FeatherTable(ArrowTable):
         with reading(self.path):
             opened = self._open(self._top[cheap] if cheap else 0)
             counts = [opened.get_batch(i).num_rows for i in range(opened.num_record_batches)]
+        # or the next batch stands beside what the pool keeps of these
+        pa.default_memory_pool().release_unused()
         return np.cumsum(counts, dtype=np.int64)
 
     def _open(self, *fields: int) -> Any:
