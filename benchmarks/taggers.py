@@ -48,7 +48,7 @@ from fivesigma.inputs import Inputs
 from fivesigma.models import build
 from fivesigma.models.blocks import MOMENTA
 
-SLOTS, ROUNDS = 128, 5
+SLOTS, ROUNDS = 128, 3
 KIN = ("log_pt", "log_energy", "log_pt_rel", "log_energy_rel", "dr", "deta", "dphi")
 FEATURES = {"particlenet": KIN, "part": (*KIN, *MOMENTA)}
 Side = Callable[[], None]
