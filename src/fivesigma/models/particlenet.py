@@ -24,6 +24,14 @@ _INFINITE = 0x7F80_0000 << _SLOT_BITS
 #: constituents whose edges a CPU computes at a time without gradients, so few that they stay in
 #: its cache; other devices are limited by their memory alone
 _CHUNK = {"cpu": 128}
+#: bits of squared distances that do not count, in a plane and in spaces of more dimensions
+_PLANE, _SPACE = 10, 5
+
+
+def _coarse(x: torch.Tensor, bits: int) -> torch.Tensor:
+    """Numbers >= 0 without their last bits, by sums that ONNX does likewise (Veltkamp's split)."""
+    high = x * (2**bits + 1)
+    return high - (high - x)
 
 
 def _squared_distances(x: torch.Tensor) -> torch.Tensor:
@@ -42,9 +50,10 @@ def _squared_distances(x: torch.Tensor) -> torch.Tensor:
 def nearest(points: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The k nearest other constituents of each one.
 
-    Of those at equal distance the one in the lower slot comes first, so that the choice is a
-    function of the jet, here as in ONNX. One that lies on top of another is its neighbour; only
-    the constituent itself is left out.
+    Of those at equal distance the one in the lower slot comes first. The last bits of distances
+    do not count: on a calorimeter's grid many are equally near but for rounding, which is not the
+    same here and in ONNX. One that lies on top of another is its neighbour; only the constituent
+    itself is left out.
 
     Args:
         points: (B, N, C) coordinates.
@@ -56,7 +65,8 @@ def nearest(points: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Ten
         n < k + 1 constituents each has n - 1 neighbours.
     """
     points = points.to(torch.promote_types(points.dtype, torch.float32))
-    distance = _squared_distances(points)  # (B, N, N)
+    unsure = _PLANE if points.shape[2] <= 3 else _SPACE
+    distance = _coarse(_squared_distances(points), unsure)  # (B, N, N)
     itself = torch.eye(points.shape[1], dtype=torch.bool, device=points.device)
     distance = distance.masked_fill(itself | ~mask[:, None], math.inf)
     exporting = torch.compiler.is_exporting()
