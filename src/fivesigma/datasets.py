@@ -126,6 +126,14 @@ class Dataset:
         """Records of the shards: index, info; counts, bytes, checksums by collection and part."""
         return self.manifest["shards"]
 
+    def checksums(self, collection: str) -> list[dict[str, str]]:
+        """Checksums of a collection's files by part, shard after shard."""
+        return [
+            {name: each for name, each in shard["checksums"].items()
+             if name == collection or name.startswith(f"{collection}.")}
+            for shard in self.shards
+        ]  # fmt: skip
+
     @property
     def counts(self) -> dict[str, int]:
         """Number of entries by collection."""

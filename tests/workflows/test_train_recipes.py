@@ -9,11 +9,13 @@ import pytest
 import yaml
 
 from fivesigma.cli import main
+from fivesigma.datasets import Dataset
 from fivesigma.runs import load_run
 from fivesigma.training import Training
 from fivesigma.workflows import distil
 from fivesigma.workflows.caches import jets_of, split_caches
 from fivesigma.workflows.distil import teacher_logits
+from fivesigma.workflows.predict import predict
 from fivesigma.workflows.train import inputs_of, train
 
 QUICK = Training(epochs=2, batch_size=64, threads=1, device="cpu")
@@ -39,6 +41,9 @@ def test_any_run_teaches_and_is_asked_once(name, runs, sample, tmp_path, request
     )
     assert student.model_yaml["provenance"]["teacher"] == str(teacher.path)
     (kept,) = student.path.glob("teacher-*.safetensors")
+    beside = shutil.copytree(sample.path, tmp_path / "data")
+    predict(teacher.path, [str(beside)], quiet=True)  # scores beside the jets change nothing
+    sample = Dataset.open(beside)
     request.getfixturevalue("never_asked")
     logits = teacher_logits(teacher, sample, student.path)
     for split, found in zip(("train", "validation"), logits, strict=True):

@@ -95,7 +95,7 @@ def split_caches(
 
 def _prepared(dataset: Dataset, inputs: Inputs) -> Path:
     """Where inputs of these very jets are kept."""
-    content = {"inputs": inputs.to_dict(), "jets": [s["checksums"] for s in dataset.shards]}
+    content = {"inputs": inputs.to_dict(), "jets": dataset.checksums("jets")}
     key = hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
     return dataset.path / "prepared" / key
 

@@ -67,7 +67,7 @@ def _key(teacher: Run, dataset: Dataset) -> str:
     for pattern in ("weights.*", "members/*/weights.*"):
         for path in sorted(teacher.path.glob(pattern)):
             digest.update(path.read_bytes())
-    digest.update(canonical([shard["checksums"] for shard in dataset.shards]).encode())
+    digest.update(canonical(dataset.checksums("jets")).encode())
     return digest.hexdigest()
 
 
