@@ -207,6 +207,19 @@ def test_compiled_loops_give_what_the_formulas_give(seed):
         np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-6, err_msg=name)
 
 
+def test_logarithms_of_all_sizes():
+    values = (10 ** np.random.default_rng(2).uniform(-37, 38, 10_001)).astype(np.float32)
+    odd = np.array([0, 1, np.inf, np.nan, -1, 1e-40, 1.4e-45], np.float32)
+    values = np.concatenate([values, odd, np.linspace(0.5, 2, 1001, dtype=np.float32)])
+    ones = np.ones(len(values), np.float32)
+    c = {"pt": values, "eta": 0 * ones, "phi": ones, "mass": ones}
+    j = {name: ones[:1] for name in ("pt", "eta", "phi", "energy")}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        want = np.log(values.astype(np.float64))
+    found = derived(c, j, np.array([len(values)]))["log_pt"]
+    np.testing.assert_allclose(found, want, rtol=2e-7, atol=1e-7)
+
+
 def test_compiled_loops_on_the_edge():
     """No pT, no jet pT, no constituents."""
     none = {name: np.zeros(0, np.float32) for name in ("pt", "eta", "phi", "mass")}

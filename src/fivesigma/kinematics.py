@@ -16,6 +16,13 @@ from numba import njit
 
 __all__ = ["derived"]
 
+#: the bits of sqrt(1/2), and how many follow the exponent
+_ROOT_HALF, _MANTISSA = np.int32(0x3F3504F3), np.int32(23)
+#: normal numbers
+_LEAST, _MOST = np.finfo(np.float32).smallest_normal, np.finfo(np.float32).max
+#: log 2 in two parts, the first of few bits; atanh(z) / z in powers of z^2, without the first
+_LOG_2 = (np.float32(0.693359375), np.float32(math.log(2) - 0.693359375))
+_SERIES = tuple(np.float32(1 / k) for k in (9, 7, 5, 3))
 #: what `derived` gives, in the order of the rows that the loops fill
 _NAMES = ("energy", "deta", "dphi", "dr", "log_pt", "log_energy", "log_pt_rel", "log_energy_rel")
 
@@ -39,8 +46,8 @@ def derived(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         grown = np.exp(constituents["eta"], out=made["dr"])  # NumPy's is fast, unlike its cosh
         _energy(constituents["pt"], grown, constituents["mass"], made["energy"])
-        np.log(constituents["pt"], out=made["log_pt"])
-        np.log(made["energy"], out=made["log_energy"])
+        _log(constituents["pt"], made["log_pt"])
+        _log(made["energy"], made["log_energy"])
         of_jets = (jets["eta"], jets["phi"], np.log(jets["pt"]), np.log(jets["energy"]))
     _from_jets(
         *(constituents["eta"], constituents["phi"], made["log_pt"], made["log_energy"]),
@@ -49,6 +56,37 @@ def derived(
         *(made[name] for name in ("deta", "dphi", "dr", "log_pt_rel", "log_energy_rel")),
     )
     return made
+
+
+def _log(values: np.ndarray, out: np.ndarray) -> None:
+    """Natural logarithms of float32, to 3e-7 of 1; a third of the time that NumPy's take."""
+    part, power = np.empty_like(values), np.empty(len(values), np.int32)
+    values = np.ascontiguousarray(values)
+    _compiled_log(values, values.view(np.int32), part, part.view(np.int32), power, out)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _compiled_log(
+    values: np.ndarray, bits: np.ndarray, part: np.ndarray, part_bits: np.ndarray,
+    power: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
+    """Values are 2^power times a part, 0.7 < part < 1.42; `bits` are those of others."""
+    for i in range(len(bits)):
+        power[i] = np.int32((bits[i] - _ROOT_HALF) >> _MANTISSA)
+        part_bits[i] = np.int32(bits[i] - np.int32(power[i] << _MANTISSA))
+    one, two = np.float32(1), np.float32(2)
+    for i in range(len(out)):
+        small = (part[i] - one) / (part[i] + one)
+        square, doubled, n = small * small, two * small, np.float32(power[i])
+        series = ((_SERIES[0] * square + _SERIES[1]) * square + _SERIES[2]) * square + _SERIES[3]
+        out[i] = n * _LOG_2[0] + (doubled + (doubled * square * series + n * _LOG_2[1]))
+    odd = 0
+    for i in range(len(out)):
+        odd += (values[i] < _LEAST) | (values[i] - values[i] != 0)
+    if odd:  # 0, negative, tiny, infinite, no number
+        for i in range(len(out)):
+            if not _LEAST <= values[i] <= _MOST:
+                out[i] = np.log(values[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
