@@ -40,9 +40,10 @@ def _squared_distances(x: torch.Tensor) -> torch.Tensor:
         parts = [(column[:, :, None] - column[:, None]) ** 2 for column in x.unbind(2)]
         return sum(parts[1:], parts[0])
     if torch.compiler.is_exporting():
+        x = x.double()  # so that what cancels below leaves no rounding
         square = x.square().sum(2)  # (B, N)
         product = x @ x.transpose(1, 2)  # (B, N, N)
-        return (square[:, :, None] + square[:, None] - 2 * product).clamp(min=0)
+        return (square[:, :, None] + square[:, None] - 2 * product).clamp(min=0).float()
     return torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
