@@ -38,24 +38,24 @@ def open_jets(path: str | Dataset) -> Dataset:
 
 
 def jets_of(
-    dataset: Dataset, split: str | None, columns: Sequence[str] | None = None
+    dataset: Dataset, split: str, columns: Sequence[str] | None = None
 ) -> Iterator[ak.Array]:
     """The jets of one split, one shard at a time.
 
     Args:
         dataset: of labelled jets.
-        split: "train", "validation", "test", or None for all jets.
+        split: "train", "validation", "test", or "all" jets.
         columns: those to read; all by default.
 
     Raises:
         ValueError: no such split.
     """
-    if split is not None and split not in SPLITS:
-        message = f"unknown split {split!r}; choose from {', '.join(SPLITS)}"
+    if split not in (*SPLITS, "all"):
+        message = f"unknown split {split!r}; choose from {', '.join(SPLITS)}, all"
         raise ValueError(message)
     wanted = None if columns is None else [*columns, *({"event"} - set(columns))]
     for jets in dataset.iterate("jets", wanted):
-        if split is not None:
+        if split != "all":
             jets = jets[split_of(ak.to_numpy(jets.event)) == SPLITS.index(split)]
         yield jets
 

@@ -87,7 +87,7 @@ def _kept(path: Path, key: str) -> tuple[np.ndarray, np.ndarray] | None:
 def _computed(teacher: Run, dataset: Dataset, quiet: bool) -> tuple[np.ndarray, np.ndarray]:
     parts: dict[str, list[np.ndarray]] = {name: [] for name in _SPLITS}
     with Progress("asking the teacher", len(dataset.shards), "shards", quiet=quiet) as bar:
-        for done, jets in enumerate(jets_of(dataset, None), 1):
+        for done, jets in enumerate(jets_of(dataset, "all"), 1):
             split = split_of(ak.to_numpy(jets.event))
             for name, found in parts.items():
                 mine = jets[split == SPLITS.index(name)]

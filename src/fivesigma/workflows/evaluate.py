@@ -29,7 +29,7 @@ def evaluate(
     Args:
         run: folder of the run.
         data: dataset of labelled jets.
-        split: "test", "validation" or "train".
+        split: "test", "validation" or "train"; "all" for jets of another simulation or of data.
         trust: let a run import the Python module that it names.
         overwrite: replace the results of an earlier evaluation.
 
@@ -63,7 +63,7 @@ def compare(
         first: folder of a run.
         second: folder of the run to compare it with.
         data: dataset of labelled jets.
-        split: "test", "validation" or "train".
+        split: "test", "validation" or "train"; "all" for jets of another simulation or of data.
         trust: let a run import the Python module that it names.
 
     Returns:

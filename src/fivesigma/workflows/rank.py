@@ -56,7 +56,7 @@ def rank(
         message = f"{len(found)} runs and {len(data)} datasets; give at least one of each"
         raise ValueError(message)
     scored = {
-        name: score_runs(found, open_jets(str(path)), None if i else "test")
+        name: score_runs(found, open_jets(str(path)), "all" if i else "test")
         for i, (name, path) in enumerate(_names(data).items())
     }
     numbers: dict[str, Number] = {}

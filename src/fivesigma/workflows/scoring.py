@@ -78,7 +78,7 @@ def load_runs(paths: Sequence[str | Path], trust: bool = False) -> dict[str, Run
     return runs
 
 
-def score_runs(runs: dict[str, Run], dataset: Dataset, split: str | None = "test") -> Scored:
+def score_runs(runs: dict[str, Run], dataset: Dataset, split: str = "test") -> Scored:
     """Score the jets of one split with all runs, shard by shard.
 
     Raises:
@@ -102,7 +102,9 @@ def score_runs(runs: dict[str, Run], dataset: Dataset, split: str | None = "test
             seconds[name] += time.perf_counter() - begin
     table = ak.concatenate(kept)
     if not len(table):
-        message = f"{dataset.path} has no {split or ''} jets; generate more"
+        message = (
+            f"{dataset.path} has no {'' if split == 'all' else f'{split} '}jets; generate more"
+        )
         raise ValueError(message)
     return Scored(
         dataset.classes,
