@@ -12,9 +12,10 @@ import numpy as np
 from fivesigma.batches import Inputs, build_cache
 from fivesigma.caches import Cache, join_caches, open_cache, write_cache
 from fivesigma.datasets import SPLITS, Dataset, split_of
+from fivesigma.runs import Run
 from fivesigma.storage import canonical
 
-__all__ = ["jets_of", "open_jets", "split_caches"]
+__all__ = ["jets_of", "open_jets", "require_classes", "split_caches"]
 
 #: shards of each class from which means and scales are learned
 _LEARN_FROM = 4
@@ -35,6 +36,20 @@ def open_jets(path: str | Dataset) -> Dataset:
         )
         raise ValueError(message)
     return dataset
+
+
+def require_classes(run: Run, dataset: Dataset) -> None:
+    """Raise an error unless a run tells the dataset's classes apart.
+
+    Raises:
+        ValueError: it tells others, or the same in another order.
+    """
+    if run.classes != dataset.classes:
+        message = (
+            f"run {run.name} tells {', '.join(run.classes)} apart, but {dataset.path} holds "
+            f"{', '.join(dataset.classes)}; both must be the same, in order"
+        )
+        raise ValueError(message)
 
 
 def jets_of(

@@ -15,7 +15,7 @@ from fivesigma.datasets import SPLITS, Dataset, split_of
 from fivesigma.progress import Progress
 from fivesigma.runs import Run
 from fivesigma.storage import canonical, write_file
-from fivesigma.workflows.caches import jets_of
+from fivesigma.workflows.caches import jets_of, require_classes
 
 __all__ = ["teacher_logits"]
 
@@ -44,12 +44,7 @@ def teacher_logits(
     Raises:
         ValueError: a teacher of other classes, or jets that lack what it needs.
     """
-    if teacher.classes != dataset.classes:
-        message = (
-            f"the teacher {teacher.path} tells {', '.join(teacher.classes)} apart, the jets of "
-            f"{dataset.path} are {', '.join(dataset.classes)}; both must be the same, in order"
-        )
-        raise ValueError(message)
+    require_classes(teacher, dataset)
     key = _key(teacher, dataset)
     path = out / f"teacher-{key[:12]}.safetensors"
     found = _kept(path, key)

@@ -15,7 +15,7 @@ from fivesigma.export.arrays import padded_batches, random_jets
 from fivesigma.results import Number, Result
 from fivesigma.runs import Run, load_run
 from fivesigma.storage import temporary_of, write_file
-from fivesigma.workflows.caches import jets_of, open_jets
+from fivesigma.workflows.caches import jets_of, open_jets, require_classes
 
 __all__ = ["export"]
 
@@ -69,7 +69,9 @@ def export(
     """
     _check_request(out, to, int8, data, overwrite)
     tagger = load_run(run, device="cpu", trust=trust)
-    dataset = None if data is None else _open(tagger, data)
+    dataset = None if data is None else open_jets(str(data))
+    if dataset is not None:
+        require_classes(tagger, dataset)
     model = to_onnx(tagger)
     plain = OnnxTagger(model.SerializeToString())
     numbers = _compared(tagger, plain, dataset)
@@ -109,17 +111,6 @@ def _check_request(out: Path, to: str, int8: bool, data: Path | None, overwrite:
     except ModuleNotFoundError as error:
         message = f"no package {error.name!r}; install: pip install 'fivesigma[onnx]'"
         raise ModuleNotFoundError(message, name=error.name) from None
-
-
-def _open(run: Run, data: Path) -> Dataset:
-    dataset = open_jets(str(data))
-    if dataset.classes != run.classes:
-        message = (
-            f"run {run.name} tells {', '.join(run.classes)} apart, but {dataset.path} holds "
-            f"{', '.join(dataset.classes)}"
-        )
-        raise ValueError(message)
-    return dataset
 
 
 def _compared(run: Run, tagger: OnnxTagger, dataset: Dataset | None) -> dict[str, Number]:

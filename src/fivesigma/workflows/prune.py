@@ -16,7 +16,7 @@ from fivesigma.results import Number, Result, Table
 from fivesigma.runfolder import MODEL, discard, read_model_yaml, writing
 from fivesigma.runs import Run, load_run
 from fivesigma.training import Training, fit
-from fivesigma.workflows.caches import open_jets, split_caches
+from fivesigma.workflows.caches import open_jets, require_classes, split_caches
 from fivesigma.workflows.evaluate import paired
 from fivesigma.workflows.scoring import figures_of_merit, score_runs
 from fivesigma.workflows.train import Shown, spectra_factors
@@ -104,12 +104,7 @@ def _wanted(
         raise ValueError(message)
     form = start.model_yaml
     check_start(start, form["model"], start.inputs, form["options"])
-    if start.classes != dataset.classes:
-        message = (
-            f"run {start.name} tells {', '.join(start.classes)} apart, but {dataset.path} holds "
-            f"{', '.join(dataset.classes)}"
-        )
-        raise ValueError(message)
+    require_classes(start, dataset)
     before = zero_share(start.model)
     if before >= share:
         message = f"{start.path} has {before:.1%} zeros already; give a share above {before:.3g}"

@@ -16,7 +16,7 @@ from fivesigma.datasets import Dataset
 from fivesigma.metrics import Roc
 from fivesigma.results import Number, Result
 from fivesigma.runs import Run, load_run
-from fivesigma.workflows.caches import jets_of
+from fivesigma.workflows.caches import jets_of, require_classes
 
 __all__ = ["Scored", "figures_of_merit", "load_runs", "performance", "score_runs"]
 
@@ -84,13 +84,8 @@ def score_runs(runs: dict[str, Run], dataset: Dataset, split: str = "test") -> S
     Raises:
         ValueError: a run of other classes than the dataset's, or no jets.
     """
-    for name, run in runs.items():
-        if run.classes != dataset.classes:
-            message = (
-                f"run {name} tells {', '.join(run.classes)} apart, but {dataset.path} holds "
-                f"{', '.join(dataset.classes)}"
-            )
-            raise ValueError(message)
+    for run in runs.values():
+        require_classes(run, dataset)
     kept: list[ak.Array] = []
     scores: dict[str, list[np.ndarray]] = {name: [] for name in runs}
     seconds = dict.fromkeys(runs, 0.0)
