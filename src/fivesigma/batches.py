@@ -30,6 +30,7 @@ __all__ = [
     "jet_images",
     "jet_weights",
     "join_caches",
+    "tensors_of",
 ]
 
 #: jets are sorted into these ranges of length before batches are cut: coarse, because a batch of
@@ -172,7 +173,7 @@ class Batches:
         return np.concatenate(drawn)
 
     def _batch(self, rows: np.ndarray) -> Batch:
-        x, mask = _tensors(self.cache, rows)
+        x, mask = tensors_of(self.cache, rows)
         y, w = torch.from_numpy(self._label[rows]), torch.from_numpy(self._weight[rows])
         return Batch(x, mask, y, w, torch.from_numpy(rows))
 
@@ -226,11 +227,11 @@ def jet_images(jets: ak.Array, inputs: Inputs) -> np.ndarray:
         message = f"got inputs of kind {inputs.kind!r}; images need kind 'image'"
         raise ValueError(message)
     cache = build_cache(jets, inputs)
-    return _tensors(cache, np.arange(len(cache)))[0].numpy()
+    return tensors_of(cache, np.arange(len(cache)))[0].numpy()
 
 
-def _tensors(cache: Cache, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Input and mask of some jets."""
+def tensors_of(cache: Cache, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Input of some rows of a cache as a network takes it, and the mask of constituents."""
     if cache.begin is None or cache.count is None:
         return torch.from_numpy(cache.values[rows]), None
     begin, count, n_features = cache.begin[rows], cache.count[rows], cache.values.shape[1]

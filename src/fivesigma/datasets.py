@@ -44,7 +44,7 @@ from fivesigma.shards import (
 )
 from fivesigma.storage import check_file, locked, write_json
 
-__all__ = ["SCHEMA", "SPLITS", "Dataset", "Shard", "produce", "split_of"]
+__all__ = ["SCHEMA", "SPLITS", "Dataset", "Shard", "produce", "split_of", "uniform_hash"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -72,19 +72,31 @@ def split_of(
         >>> split_of(np.arange(8))
         array([2, 0, 0, 0, 0, 0, 1, 0], dtype=int8)
     """
+    if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
+        message = f"fractions: got {fractions}, expected three that add up to 1"
+        raise ValueError(message)
+    uniform = uniform_hash(event)
+    return np.searchsorted(np.cumsum(fractions[:2]), uniform, side="right").astype(np.int8)
+
+
+def uniform_hash(event: np.ndarray) -> np.ndarray:
+    """Numbers in [0, 1) that depend on event numbers alone, by SplitMix64 as in `split_of`.
+
+    Args:
+        event: (N,) event numbers, integers.
+
+    Raises:
+        ValueError: numbers that are no integers.
+    """
     number = np.asarray(event)
     if number.dtype.kind not in "iu":
         message = f"event numbers: got {number.dtype}, expected integers"
-        raise ValueError(message)
-    if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
-        message = f"fractions: got {fractions}, expected three that add up to 1"
         raise ValueError(message)
     with np.errstate(over="ignore"):  # arithmetic modulo 2^64
         z = number.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    uniform = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53  # (N,) in [0, 1)
-    return np.searchsorted(np.cumsum(fractions[:2]), uniform, side="right").astype(np.int8)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
 
 
 class Dataset:

@@ -1,13 +1,14 @@
-"""Jets and what a network is to learn from them: labels, weights, a teacher; and their hashes."""
+"""Jets and what a network is to learn from them: labels, weights, a teacher, an objective."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 
 from fivesigma.batches import Cache, jet_weights
 from fivesigma.optimisation import Training
@@ -15,7 +16,10 @@ from fivesigma.pruning import Masks
 from fivesigma.runs import Run
 
 __all__ = [
+    "Answers",
     "Lessons",
+    "Objective",
+    "Objectives",
     "Pair",
     "check_jets",
     "data_settings",
@@ -30,6 +34,43 @@ __all__ = [
 Pair = tuple[np.ndarray, np.ndarray]
 
 
+class Answers(NamedTuple):
+    """What a network says of some jets, for an `Objective`.
+
+    Attributes:
+        loss: the usual one, the weighted mean of the jets' own.
+        logits: (B, C).
+        y: (B,) int64 labels.
+        w: (B,) weights in the loss.
+        rows: (B,) int64 numbers of the jets among all that the objective knows.
+        elsewhere: gives (B, C) logits for the same jets in another cache, e.g. a varied one.
+    """
+
+    loss: torch.Tensor
+    logits: torch.Tensor
+    y: torch.Tensor
+    w: torch.Tensor
+    rows: torch.Tensor
+    elsewhere: Callable[[Cache], torch.Tensor]
+
+
+class Objective(Protocol):
+    """What is minimised over a batch in the place of the usual loss."""
+
+    #: whether dropout is off and normalisations keep their statistics in training
+    frozen: bool
+
+    def settings(self) -> Mapping[str, Any]:
+        """What makes it, in plain types, for `model.yaml`: arrays by their hash."""
+
+    def __call__(self, answers: Answers) -> torch.Tensor:
+        """A number with a gradient, in training of a batch, in validation of all jets."""
+
+
+#: one for the training jets, one for the validation jets
+Objectives = tuple[Objective, Objective]
+
+
 @dataclass(frozen=True, eq=False)
 class Lessons:
     """Jets, and what is to be learned from them.
@@ -38,11 +79,13 @@ class Lessons:
         cache: N jets with labels.
         weights: (N,) float32 weights in the loss, mean 1.
         teacher: (N, C) float32 logits of a teacher, or None.
+        objective: what is minimised in the place of the usual loss, or None.
     """
 
     cache: Cache
     weights: np.ndarray
     teacher: np.ndarray | None = None
+    objective: Objective | None = None
 
 
 def check_jets(train: Cache, validation: Cache, classes: Sequence[str]) -> None:
@@ -137,6 +180,7 @@ def make_lessons(
     weights: Pair | None,
     teacher: Pair | None,
     n_classes: int,
+    objectives: Objectives | None = None,
 ) -> tuple[Lessons, Lessons]:
     """Training and validation jets with what is to be learned from them; see `training.fit`.
 
@@ -150,9 +194,10 @@ def make_lessons(
         )
         raise ValueError(message)
     factors, taught = weights or (None, None), teacher or (None, None)
+    aims = objectives or (None, None)
     return (
-        _lessons(train, options, factors[0], taught[0], n_classes),
-        _lessons(validation, options, factors[1], taught[1], n_classes),
+        _lessons(train, options, factors[0], taught[0], n_classes, aims[0]),
+        _lessons(validation, options, factors[1], taught[1], n_classes, aims[1]),
     )
 
 
@@ -162,10 +207,11 @@ def _lessons(
     factors: np.ndarray | None,
     teacher: np.ndarray | None,
     n_classes: int,
+    objective: Objective | None,
 ) -> Lessons:
     weights = loss_weights(cache, options, factors)
     if teacher is None:
-        return Lessons(cache, weights)
+        return Lessons(cache, weights, objective=objective)
     teacher = np.asarray(teacher, np.float32)
     if teacher.shape != (len(cache), n_classes) or not np.isfinite(teacher).all():
         message = (
@@ -173,14 +219,18 @@ def _lessons(
             "and finite numbers only"
         )
         raise ValueError(message)
-    return Lessons(cache, weights, teacher)
+    return Lessons(cache, weights, teacher, objective)
 
 
 def hashes(
-    init: Run | None, weights: Pair | None, teacher: Pair | None, masks: Masks | None = None
-) -> dict[str, str]:
-    """What a run's settings say of its start, its weights of jets, teacher and masks, if any."""
-    found: dict[str, str] = {}
+    init: Run | None,
+    weights: Pair | None,
+    teacher: Pair | None,
+    masks: Masks | None = None,
+    objectives: Objectives | None = None,
+) -> dict[str, Any]:
+    """What a run's settings say of its start, its weights of jets, teacher and so on, if any."""
+    found: dict[str, Any] = {}
     if init:
         state = init.model.state_dict()
         found["init"] = hash_of(
@@ -191,4 +241,9 @@ def hashes(
             found[name] = hash_of(dict(zip(("train", "validation"), pair, strict=True)))
     if masks:
         found["masks"] = hash_of({name: masks[name].cpu().numpy() for name in sorted(masks)})
+    if objectives:
+        names = ("train", "validation")
+        found["objective"] = {
+            k: dict(v.settings()) for k, v in zip(names, objectives, strict=True)
+        }
     return found

@@ -16,9 +16,9 @@ import torch
 from torch import distributed
 
 from fivesigma.augmentation import drop_particles
-from fivesigma.batches import Batch, Batches
+from fivesigma.batches import Batch, Batches, Cache, tensors_of
 from fivesigma.checkpoints import deferred_signals, read_checkpoint, write_checkpoint
-from fivesigma.lessons import Lessons
+from fivesigma.lessons import Answers, Lessons
 from fivesigma.losses import classification
 from fivesigma.metrics import auc
 from fivesigma.optimisation import (
@@ -136,7 +136,8 @@ class Loop:
     def _train_epoch(self, caught: list[int]) -> None:
         state = self.state
         mark = beat = saved = time.perf_counter()
-        self.network.train()
+        objective = self.train.objective
+        self.network.train(objective is None or not objective.frozen)
         for batch in self.batches.epoch(state.epoch, state.batch):
             self._step(batch)
             state.batch += 1
@@ -165,11 +166,16 @@ class Loop:
         set_learning_rate(self.optimizer, rate)
         if options.drop_particles:
             batch = drop_particles(batch, options.drop_particles)
-        x, y, w = (part.to(self.device, non_blocking=True) for part in (batch.x, batch.y, batch.w))
-        mask = None if batch.mask is None else batch.mask.to(self.device, non_blocking=True)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-            logits = self.forward(x, mask).float()
+        y, w = (part.to(self.device, non_blocking=True) for part in (batch.y, batch.w))
+        logits = self._logits(batch.x, batch.mask)
         loss = self._loss(logits, y, w, self._taught(batch.index))
+        if self.train.objective:
+            rows = batch.index.numpy()
+
+            def elsewhere(cache: Cache) -> torch.Tensor:
+                return self._logits(*tensors_of(cache, rows))
+
+            loss = self.train.objective(Answers(loss, logits, y, w, batch.index, elsewhere))
         self._count(loss.detach(), logits.detach(), y)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
@@ -180,6 +186,13 @@ class Loop:
         self.scaler.update()
         if self.average is not None:
             average_into(self.average, self.network, options.ema, step)
+
+    def _logits(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """(B, C) float32, with a gradient."""
+        x = x.to(self.device, non_blocking=True)
+        mask = None if mask is None else mask.to(self.device, non_blocking=True)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+            return self.forward(x, mask).float()
 
     def _taught(self, index: torch.Tensor) -> torch.Tensor | None:
         """(B, C) logits of the teacher for training jets."""
@@ -261,15 +274,12 @@ class Loop:
         if self.world > 1:  # statistics of normalisations are each process's own
             for buffer in self.evaluated.buffers():
                 distributed.broadcast(buffer, 0)
-        logits = logits_of(
-            *(self.evaluated, lessons.cache, self.n_classes),
-            *(max(self.options.batch_size, 1024), self.device),
-            rank=self.rank,
-            world=self.world,
-        )
-        logits = self._summed(logits.to(self.device)).cpu()
+        logits, w = self._evaluate(lessons.cache), torch.from_numpy(lessons.weights)
         teacher = None if lessons.teacher is None else torch.from_numpy(lessons.teacher)
-        loss = self._loss(logits, y, torch.from_numpy(lessons.weights), teacher)
+        loss = self._loss(logits, y, w, teacher)
+        if lessons.objective:
+            rows = torch.arange(len(y))
+            loss = lessons.objective(Answers(loss, logits, y, w, rows, self._evaluate))
         self._check_finite(loss)
         found = {
             "validation_loss": loss.item(),
@@ -278,6 +288,16 @@ class Loop:
         if self.n_classes == 2 and len(y.unique()) == 2:
             found["validation_auc"] = auc(y.numpy(), (logits[:, 1] - logits[:, 0]).numpy()).value
         return found
+
+    def _evaluate(self, cache: Cache) -> torch.Tensor:
+        """(N, C) logits of the network that is kept, for all jets of a cache, on the CPU."""
+        logits = logits_of(
+            *(self.evaluated, cache, self.n_classes),
+            *(max(self.options.batch_size, 1024), self.device),
+            rank=self.rank,
+            world=self.world,
+        )
+        return self._summed(logits.to(self.device)).cpu()
 
     def _summed(self, tensor: torch.Tensor) -> torch.Tensor:
         """The sum over all processes."""

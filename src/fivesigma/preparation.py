@@ -38,7 +38,7 @@ def build_cache(jets: ak.Array, inputs: Inputs) -> Cache:
 
     Args:
         jets: records of the collection `jets`; with `constituents` unless only observables are
-            asked for.
+            asked for, which may be those of any records, e.g. of events.
         inputs: what to compute.
 
     Returns:
@@ -47,7 +47,8 @@ def build_cache(jets: ak.Array, inputs: Inputs) -> Cache:
     Raises:
         ValueError: a missing field, NaN or infinite momenta, constants to be learned from no jets.
     """
-    validate(jets, "jets")
+    if inputs.kind != "observables" or set(_MOMENTUM) <= set(jets.fields):
+        validate(jets, "jets")
     present = {
         name: _column(jets, name, dtype)
         for name, dtype in _JET_FIELDS.items()
@@ -68,7 +69,7 @@ def _observables(jets: ak.Array, inputs: Inputs) -> tuple[Inputs, np.ndarray]:
     """Completed inputs and (N, F) standardised values."""
     names = [name for name in jets.fields if jets[name].ndim == 1]
     of_jets = SimpleNamespace(**{name: _column(jets, name, np.float32) for name in names})
-    table = {name: _field(name) for name in names} | OBSERVABLES
+    table = OBSERVABLES | {name: _field(name) for name in names}
     require_known("observable", inputs.features, table)
     return _standardised(inputs, table, _Whole(of_jets, len(jets)))
 

@@ -39,6 +39,7 @@ __all__ = [
     "discard",
     "finished",
     "member_folders",
+    "member_kind",
     "open_folder",
     "read_model_yaml",
     "write_history",
@@ -194,7 +195,8 @@ def discard(out: Path) -> None:
 def finished(out: Path, form: Mapping[str, Any]) -> bool:
     """Whether the run is complete, given what its `model.yaml` says."""
     if form["kind"] == "ensemble":
-        whole = all((each / NETWORK_WEIGHTS).is_file() for each in member_folders(out, form))
+        weights = _WEIGHTS[member_kind(form)]
+        whole = all((each / weights).is_file() for each in member_folders(out, form))
     else:
         whole = (out / _WEIGHTS[form["kind"]]).is_file()
     return bool(form["summary"].get("finished")) and whole
@@ -210,6 +212,11 @@ def member_folders(out: Path, form: Mapping[str, Any]) -> list[Path]:
         message = f"{out / MODEL} is damaged: it does not say how many members there are"
         raise ValueError(message)
     return [out / "members" / str(number) for number in range(form["settings"]["members"])]
+
+
+def member_kind(form: Mapping[str, Any]) -> str:
+    """The kind of an ensemble's runs, given what its `model.yaml` says."""
+    return "trees" if form["model"] == "trees" else "network"
 
 
 def _same_settings(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -104,10 +104,23 @@ class Run:
             ValueError: a missing field, NaN or infinite momenta, or scores that are not finite.
         """
         started = time.perf_counter()
-        scores = self._by_chunks(jets, lambda cache: self._scores(cache, batch_size))
+        scores = self._by_chunks(jets, lambda cache: self.scores(cache, batch_size))
         if len(jets):
             self.jets_per_second = len(jets) / (time.perf_counter() - started)
         return scores
+
+    def scores(self, cache: Cache, batch_size: int = 1024) -> np.ndarray:
+        """Probabilities (N, C) float32 of the classes, where the inputs are computed already.
+
+        Args:
+            cache: N jets, built with this run's `inputs`.
+            batch_size: jets that the network sees at a time.
+        """
+        if isinstance(self.model, torch.nn.Module):
+            logits = logits_of(self.model, cache, len(self.classes), batch_size, self.device)
+            return torch.softmax(logits, dim=1).numpy()
+        scores = np.asarray(self.model.predict(cache.values), np.float32)
+        return np.stack([1 - scores, scores], axis=1) if scores.ndim == 1 else scores
 
     def spread(self, jets: ak.Array, passes: int = PASSES, batch_size: int = 1024) -> np.ndarray:
         """How much the probabilities of the classes vary for each jet.
@@ -189,13 +202,6 @@ class Run:
             return torch.stack(each).softmax(dim=2).std(dim=0).numpy()
         options: dict[str, Any] = {"batch_size": batch_size, "device": device}
         return mc_dropout(self.model, cache, n_classes, passes, **options)[1]
-
-    def _scores(self, cache: Cache, batch_size: int) -> np.ndarray:
-        if isinstance(self.model, torch.nn.Module):
-            logits = logits_of(self.model, cache, len(self.classes), batch_size, self.device)
-            return torch.softmax(logits, dim=1).numpy()
-        scores = np.asarray(self.model.predict(cache.values), np.float32)
-        return np.stack([1 - scores, scores], axis=1) if scores.ndim == 1 else scores
 
 
 def load_run(path: str | Path, *, device: str = "auto", trust: bool = False) -> Run:

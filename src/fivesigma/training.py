@@ -21,6 +21,7 @@ from torch import distributed
 from fivesigma.batches import Cache
 from fivesigma.finetuning import check_start, head_of, start_from
 from fivesigma.lessons import (
+    Objectives,
     Pair,
     check_jets,
     data_settings,
@@ -53,6 +54,7 @@ __all__ = [
     "fingerprint",
     "fit",
     "fit_members",
+    "members_summary",
 ]
 
 
@@ -71,6 +73,7 @@ def fit(
     weights: Pair | None = None,
     teacher: Pair | None = None,
     masks: Masks | None = None,
+    objectives: Objectives | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -96,6 +99,8 @@ def fit(
             its probabilities: they are learned instead of the labels (distillation).
         masks: parameter -> which of its weights may differ from zero, e.g. from
             `pruning.magnitude_masks`; the others are zero from the start and stay so.
+        objectives: what is minimised over batches of training jets, and over all validation jets,
+            in the place of the usual loss.
         overwrite: discard a run in this folder.
         progress: see `Progress`.
 
@@ -112,7 +117,9 @@ def fit(
     options = options or Training()
     out, device = Path(out), pick_device(options.device)
     check_options(options, len(classes), train.inputs.kind, device)
-    learned, judged = make_lessons(train, validation, options, weights, teacher, len(classes))
+    learned, judged = make_lessons(
+        train, validation, options, weights, teacher, len(classes), objectives
+    )
     if init:
         check_start(init, model, train.inputs, model_options)
     with _isolated(options), _processes(device) as (rank, world), _writing(out, rank):
@@ -130,7 +137,7 @@ def fit(
                 "training": asdict(options),
                 "processes": world,
                 "data": data_settings(train, validation),
-            } | hashes(init, weights, teacher, masks)
+            } | hashes(init, weights, teacher, masks, objectives)
             form = describe(
                 *("network", model, model_options or {}, train.inputs, classes),
                 *(settings, provenance or {}),
@@ -201,7 +208,7 @@ def fit_members(
                 "training": asdict(options),
                 "processes": world,
                 "data": data_settings(train, validation),
-            } | hashes(*(more.get(name) for name in ("init", "weights", "teacher", "masks")))
+            } | hashes(*map(more.get, ("init", "weights", "teacher", "masks", "objectives")))
             form = describe(
                 *("ensemble", model, more.get("model_options") or {}, train.inputs, classes),
                 *(settings, provenance or {}),
@@ -223,7 +230,7 @@ def fit_members(
             )
             runs.append(run)
         if rank == 0:
-            write_yaml(out / MODEL, form | {"summary": _summary(runs)})
+            write_yaml(out / MODEL, form | {"summary": members_summary(runs)})
         _wait(world)
     return load_run(out, device=str(device), trust=True)
 
@@ -232,7 +239,7 @@ def _of_member(progress: Progress | None, number: int) -> Progress | None:
     return progress and (lambda line: progress(line | {"member": number}))
 
 
-def _summary(runs: Sequence[Run]) -> dict[str, Any]:
+def members_summary(runs: Sequence[Run]) -> dict[str, Any]:
     """The members' summaries as one; figures of merit are their means."""
     each = [run.model_yaml["summary"] for run in runs]
     names = [name for name in each[0]["best"] if name.startswith("validation")]

@@ -14,7 +14,8 @@ from fivesigma.models.blocks import MOMENTA
 def usual_inputs(name: str) -> Inputs:
     network = MODELS[name]
     features = network.features or FEATURE_SETS["kin"]
-    return Inputs(kind=network.kind, features=features, max_constituents=network.max_constituents)
+    most = getattr(network, "max_constituents", 128)  # observables have none
+    return Inputs(kind=network.kind, features=features, max_constituents=most)
 
 
 #: fewer layers where more of them are only more of the same
@@ -55,6 +56,8 @@ def example(name: str) -> tuple[torch.Tensor, torch.Tensor | None]:
         x *= torch.rand(6, 1, 40, 40, generator=generator) < 0.03
         return x / x.sum((1, 2, 3), keepdim=True), None
     features = MODELS[name].features
+    if MODELS[name].kind == "observables":
+        return torch.randn(6, len(features), generator=generator), None
     counts = torch.tensor([17, 5, 1, 0, 11, 17])
     mask = torch.arange(17) < counts[:, None]
     x = torch.randn(6, 17, len(features), generator=generator)

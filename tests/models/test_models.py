@@ -117,6 +117,8 @@ def test_numbers_of_parameters_of_our_own():
     assert usual_count("pfn") == 57_130
     assert usual_count("efn") == 56_630
     assert usual_count("event-transformer") == 154_062
+    events = Inputs(kind="observables", features=tuple(map(str, range(28))))
+    assert count(build("mlp", 2, events)) == 8_322
 
 
 def split(x: torch.Tensor, i: int, share: float) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """The verb `generate`: what a sample holds, and that nothing leaks into it."""
 
+import math
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -136,6 +138,15 @@ def test_events_of_a_process(tmp_path):
     assert len(set(ak.to_numpy(made.read("event").event))) == 25
     particles = made.read("particles")
     assert set(FIELDS["particles"]) <= set(particles.fields)
+
+
+def test_ranges_may_be_open(tmp_path):
+    ends = {"pt_hat": (500.0, math.inf)}
+    made = generate(tmp_path, process="qcd", events=3, generation=Generation(**ends), quiet=True)
+    assert made.counts["event"] == 3
+    assert made.manifest["settings"]["generation"]["pt_hat"] == [500.0, "inf"]
+    again = generate(tmp_path, process="qcd", events=3, generation=Generation(**ends), quiet=True)
+    assert again.counts == made.counts
 
 
 def test_pile_up_adds_particles():

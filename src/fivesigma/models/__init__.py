@@ -19,6 +19,7 @@ from fivesigma.models.event_transformer import EventTransformer
 from fivesigma.models.images import CNN
 from fivesigma.models.lgatr_slim import LGATrSlim, LGATrSlimSmall
 from fivesigma.models.lorentznet import LorentzNet
+from fivesigma.models.mlp import MLP
 from fivesigma.models.part import ParT, PlainTransformer
 from fivesigma.models.particlenet import ParticleNet, ParticleNetLite
 from fivesigma.models.pcnn import PCNN
@@ -47,6 +48,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "pelican": PELICAN,
     "lgatr-slim": LGATrSlim,
     "lgatr-slim-small": LGATrSlimSmall,
+    "mlp": MLP,
 }
 
 

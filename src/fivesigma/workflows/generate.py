@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from fivesigma.datasets import Dataset, produce
 from fivesigma.generation.pileup import PileUp
@@ -113,6 +114,15 @@ def generate(
     return _produce(out, task, shards, kind, classes, workers, dask, overwrite, quiet)
 
 
+def _storable(value: Any) -> Any:
+    """Settings in JSON's types, which know no infinity: open ends of ranges as "inf"."""
+    if isinstance(value, dict):
+        return {key: _storable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(each) for each in value]
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+
 def _produce(
     out: Path,
     task: Jets | Events,
@@ -132,7 +142,7 @@ def _produce(
             task,
             shards,
             kind=kind,
-            settings=asdict(task),
+            settings=_storable(asdict(task)),
             classes=classes,
             workers=workers,
             overwrite=overwrite,
