@@ -1,0 +1,382 @@
+"""An analysis, described: samples, selection, regions, systematics, what is measured.
+
+    analysis = read_analysis("configs/cms-higgs-4l.yaml")
+
+The YAML has the keys of `Analysis` and of what is in it; a wrong one is answered with its place
+and the nearest valid one. In Python the same is built from the same dataclasses.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from fivesigma import expressions
+from fivesigma.formats.mappings.yamlfile import read_yaml
+from fivesigma.search.samples import Sample
+from fivesigma.search.systematics import Luminosity, ShapeSystematic, Systematic
+from fivesigma.search.typed import build, nearest
+
+__all__ = [
+    "Analysis",
+    "Binning",
+    "Measurement",
+    "Pruning",
+    "Region",
+    "Templating",
+    "described",
+    "read_analysis",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binning:
+    """Bins of the discriminant.
+
+    Attributes:
+        edges: of the bins; or
+        bins: so many of equal width in `range`, with method "given"; else the number of bins
+            ("equal-signal"), or the most that there may be ("significance").
+        range: lower and upper end.
+        method: "equal-signal": the same expected signal in each bin; "significance": chosen for
+            the largest expected significance. Both look at one half of the simulated events, and
+            only the other half makes the templates.
+        background_uncertainty: relative, of the background in each bin, for "significance".
+        least_background: expected background events that a bin must have, for "significance".
+        fine: number of bins from which the edges are chosen.
+        overflow: whether events outside count in the first and last bin; else they are left out.
+    """
+
+    edges: tuple[float, ...] = ()
+    bins: int = 0
+    range: tuple[float, ...] = ()
+    method: Literal["given", "equal-signal", "significance"] = "given"
+    background_uncertainty: float = 0.1
+    least_background: float = 1.0
+    fine: int = 200
+    overflow: bool = False
+
+    def __post_init__(self) -> None:
+        rising = all(a < b for a, b in zip(self.edges, self.edges[1:], strict=False))
+        if self.edges and (len(self.edges) < 2 or not rising or self.bins or self.range):
+            message = (
+                f"edges: got {list(self.edges)}, expected rising numbers, and no bins or range"
+            )
+            raise ValueError(message)
+        if self.edges and self.method != "given":
+            message = f"method {self.method!r} chooses the edges; give bins and range instead"
+            raise ValueError(message)
+        if bool(self.bins) != bool(self.range) or self.bins < 0:
+            message = f"bins {self.bins}, range {list(self.range)}: give both, e.g. bins: 20"
+            raise ValueError(message)
+        if self.range and (len(self.range) != 2 or not self.range[0] < self.range[1]):
+            message = f"range: got {list(self.range)}, expected a lower and an upper end"
+            raise ValueError(message)
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is said."""
+        return bool(self.edges or self.bins)
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the edges are chosen from half of the events."""
+        return self.method != "given"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """Events that are looked at together.
+
+    Attributes:
+        kind: "signal" (its data stay closed until unblinded), "control" (in the fit), or
+            "validation" (drawn, not fitted).
+        selection: cut on events after the common selection; none: all.
+        discriminant: expression; the analysis' if none.
+        binning: the analysis' if none.
+        histogram: names of histograms in the files, which are added, where there are no events.
+        label: on figures; its name if none.
+        axis: label of the discriminant; the analysis' if none.
+    """
+
+    kind: Literal["signal", "control", "validation"] = "signal"
+    selection: str = ""
+    discriminant: str = ""
+    binning: Binning = field(default_factory=Binning)
+    histogram: tuple[str, ...] = ()
+    label: str = ""
+    axis: str = ""
+
+    def __post_init__(self) -> None:
+        for text in (self.selection, self.discriminant):
+            if text:
+                expressions.parse(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """Effects that are too small to keep; 0 keeps all.
+
+    Attributes:
+        normalisation: smallest relative change of the yield.
+        shape: smallest relative change of any bin, beyond that of the yield.
+    """
+
+    normalisation: float = 0.0
+    shape: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Templating:
+    """How templates become a model.
+
+    Attributes:
+        mc_statistics: statistical uncertainty of the simulation: HistFactory's staterror.
+        negative: bins below zero: "refuse" them, or take them for "zero".
+        empty: background without events in a region: "refuse" it, or "drop" it there.
+        prune: systematics too small to keep.
+    """
+
+    mc_statistics: bool = True
+    negative: Literal["refuse", "zero"] = "refuse"
+    empty: Literal["refuse", "drop"] = "refuse"
+    prune: Pruning = field(default_factory=Pruning)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What is measured.
+
+    Attributes:
+        name: of the measurement.
+        poi: parameter of interest, a factor on the signal.
+        samples: that it scales; none: all of kind "signal".
+        range: of the parameter.
+    """
+
+    name: str = "measurement"
+    poi: str = "mu"
+    samples: tuple[str, ...] = ()
+    range: tuple[float, ...] = (0.0, 10.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """The description of an analysis.
+
+    Attributes:
+        title: of the report.
+        samples: name -> data, signal or background.
+        regions: name -> region.
+        folder: that the samples' files are in; `${NAME:-default}` is taken from the environment.
+        luminosity: [1/pb], of inputs that name none.
+        experiment: label on figures, e.g. "CMS Open Data".
+        collisions: text on figures, e.g. "11.6 fb$^{-1}$ (8 TeV)"; made of the luminosity if none.
+        unblinded: data in signal regions are open from the beginning, as where they are published;
+            else they stay closed until it is asked for (`--unblind`).
+        objects: collection -> cut on its objects, an expression over their fields.
+        define: new quantities, expressions over the event with the objects that are left; later
+            ones may use earlier ones.
+        selection: name -> cut on events, in the order of the cut-flow.
+        discriminant: expression that is histogrammed.
+        axis: its label, with its unit in brackets.
+        binning: of the discriminant.
+        systematics: name -> systematic uncertainty.
+        templates: how templates become a model.
+        measurement: what is measured.
+    """
+
+    title: str
+    samples: Mapping[str, Sample]
+    regions: Mapping[str, Region]
+    folder: str = "."
+    luminosity: float | None = None
+    experiment: str = ""
+    collisions: str = ""
+    unblinded: bool = False
+    objects: Mapping[str, str] = field(default_factory=dict)
+    define: Mapping[str, str] = field(default_factory=dict)
+    selection: Mapping[str, str] = field(default_factory=dict)
+    discriminant: str = ""
+    axis: str = ""
+    binning: Binning = field(default_factory=Binning)
+    systematics: Mapping[str, Systematic] = field(default_factory=dict)
+    templates: Templating = field(default_factory=Templating)
+    measurement: Measurement = field(default_factory=Measurement)
+
+    def __post_init__(self) -> None:
+        _check_names(self)
+        _check_regions(self)
+        _check_inputs(self)
+        for what in ("objects", "define", "selection"):
+            for name, text in getattr(self, what).items():
+                _parsed(text, f"{what}.{name}")
+        _check_order(self.define)
+
+    @property
+    def simulated(self) -> list[str]:
+        """Names of the samples that are predictions, signal last."""
+        kinds = {name: each.kind for name, each in self.samples.items() if each.kind != "data"}
+        return sorted(kinds, key=lambda name: kinds[name] == "signal")
+
+    @property
+    def data(self) -> list[str]:
+        """Names of the samples of data."""
+        return [name for name, each in self.samples.items() if each.kind == "data"]
+
+    @property
+    def signal(self) -> tuple[str, ...]:
+        """Names of the samples that the parameter of interest scales."""
+        kinds = tuple(name for name, each in self.samples.items() if each.kind == "signal")
+        return self.measurement.samples or kinds
+
+    def region(self, name: str) -> Region:
+        """A region with the analysis' own discriminant, axis and binning where it has none."""
+        found = self.regions[name]
+        own = {each.name: getattr(found, each.name) for each in fields(found)}
+        own["discriminant"] = found.discriminant or self.discriminant
+        own["axis"] = found.axis or self.axis or own["discriminant"]
+        own["binning"] = found.binning if found.binning.given else self.binning
+        own["label"] = found.label or name
+        return Region(**own)
+
+    def shapes(self, sample: str, region: str) -> Iterator[tuple[str, ShapeSystematic]]:
+        """The systematics that change the template of a sample in a region."""
+        for name, each in self.acting(sample, region):
+            if isinstance(each, ShapeSystematic):
+                yield name, each
+
+    def acting(self, sample: str, region: str) -> Iterator[tuple[str, Systematic]]:
+        """The systematics that act on a sample in a region."""
+        for name, each in self.systematics.items():
+            in_sample = sample in (each.samples or self.simulated)
+            if in_sample and region in (each.regions or self.regions):
+                yield name, each
+
+
+def _parsed(text: str, place: str) -> None:
+    try:
+        expressions.parse(text)
+    except ValueError as error:
+        message = f"{place}: {error}"
+        raise ValueError(message) from None
+
+
+def _check_order(define: Mapping[str, str]) -> None:
+    """Quantities are made of earlier ones."""
+    names = list(define)
+    for index, (name, text) in enumerate(define.items()):
+        used = {each.split(".")[0] for each in expressions.parse(text).names}
+        if later := used & set(names[index:]):
+            message = (
+                f"define.{name}: uses {', '.join(sorted(later))}, which is not defined before"
+            )
+            raise ValueError(message)
+
+
+def _known(names: tuple[str, ...], known: Any, place: str, what: str) -> None:
+    for name in names:
+        if name not in known:
+            message = f"{place}: no {what} {name!r}; {nearest(name, known)}"
+            raise ValueError(message)
+
+
+def _check_names(analysis: Analysis) -> None:
+    """Every name that is used is the name of something."""
+    if not analysis.signal:
+        message = "samples: none is a signal; give the one that is searched for kind: signal"
+        raise ValueError(message)
+    _known(analysis.measurement.samples, analysis.simulated, "measurement.samples", "sample")
+    for name, each in analysis.systematics.items():
+        place = f"systematics.{name}"
+        _known(each.samples, analysis.simulated, f"{place}.samples", "simulated sample")
+        _known(each.regions, analysis.regions, f"{place}.regions", "region")
+    if sum(isinstance(each, Luminosity) for each in analysis.systematics.values()) > 1:
+        message = "systematics: two of kind luminosity; HistFactory has one parameter for it"
+        raise ValueError(message)
+
+
+def _check_regions(analysis: Analysis) -> None:
+    """Each region can be filled, and one is fitted."""
+    if all(each.kind == "validation" for each in analysis.regions.values()):
+        message = "regions: none is fitted; describe at least one of kind signal or control"
+        raise ValueError(message)
+    for name in analysis.regions:
+        region = analysis.region(name)
+        if not region.histogram and not (region.discriminant and region.binning.given):
+            message = (
+                f"regions.{name}: nothing to fill; give a discriminant with its binning, or the "
+                "name of a histogram in the samples' files"
+            )
+            raise ValueError(message)
+        if region.histogram and (region.binning.chosen or region.binning.bins):
+            message = (
+                f"regions.{name}.binning: histograms have no events to choose bins from; give "
+                "edges that the histograms have, or none to keep theirs"
+            )
+            raise ValueError(message)
+
+
+def _check_inputs(analysis: Analysis) -> None:
+    """Every sample is for some region, and every region has data where there are data."""
+    for name, sample in analysis.samples.items():
+        for index, each in enumerate(sample.inputs):
+            place = f"samples.{name}.inputs[{index}]"
+            _known(each.regions, analysis.regions, f"{place}.regions", "region")
+            if each.cross_section and not (each.luminosity or analysis.luminosity):
+                message = f"{place}: a cross-section needs a luminosity; give it in 1/pb"
+                raise ValueError(message)
+    for region in analysis.regions if analysis.data else ():
+        inputs = [each for name in analysis.data for each in analysis.samples[name].inputs]
+        if not any(region in (each.regions or analysis.regions) for each in inputs):
+            message = (
+                f"regions.{region}: no data; no input of {', '.join(analysis.data)} is for it"
+            )
+            raise ValueError(message)
+
+
+def read_analysis(path: str | Path) -> Analysis:
+    """Read the YAML of an analysis.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no YAML, or something in it that is wrong; says where.
+    """
+    if not Path(path).is_file():
+        message = f"no file {path}; `configs/cms-higgs-4l.yaml` shows what an analysis looks like"
+        raise FileNotFoundError(message)
+    try:
+        analysis: Analysis = build(Analysis, _with_inputs(read_yaml(str(path))))
+    except ValueError as error:
+        message = f"{path}: {error}"
+        raise ValueError(message) from None
+    return analysis
+
+
+def described(analysis: Analysis) -> dict[str, Any]:
+    """The content of a YAML that `read_analysis` makes the same analysis of."""
+    content: dict[str, Any] = json.loads(json.dumps(asdict(analysis)))
+    kinds = {each: name for name, each in Systematic.KINDS.items()}
+    for name, each in analysis.systematics.items():
+        content["systematics"][name] = {"kind": kinds[type(each)], **content["systematics"][name]}
+    return content
+
+
+def _with_inputs(content: dict[str, Any]) -> dict[str, Any]:
+    """Samples of one input may have its keys as their own."""
+    keys = {each.name for each in fields(Sample)}
+    samples = content.get("samples")
+    if not isinstance(samples, dict):
+        return content
+    made = {}
+    for name, sample in samples.items():
+        if isinstance(sample, dict) and "inputs" not in sample:
+            own = {key: each for key, each in sample.items() if key in keys}
+            rest = {key: each for key, each in sample.items() if key not in keys}
+            made[name] = {**own, "inputs": [rest]}
+        else:
+            made[name] = sample
+    return {**content, "samples": made}

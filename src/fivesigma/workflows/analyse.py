@@ -1,0 +1,374 @@
+"""`fivesigma select`, `templates` and `analyse`: from files to a significance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uproot
+import yaml
+
+from fivesigma.progress import Progress
+from fivesigma.report import collect, write_report, write_results
+from fivesigma.report.figures import write_figures
+from fivesigma.results import Number, Result
+from fivesigma.search.description import Analysis, described, read_analysis
+from fivesigma.search.templates import Templates, make_templates
+from fivesigma.search.workspace import Pruned, make_workspace
+from fivesigma.storage import locked, read_json, temporary_of, write_file, write_json
+from fivesigma.workflows.findings import cutflow, predictions
+from fivesigma.workflows.selecting import Chosen, select_all
+from fivesigma.workflows.steps import finished, key_of
+
+__all__ = ["Running", "analyse", "run_analysis", "select", "templates"]
+
+#: file by which a folder is known as that of an analysis
+_MARK = "analysis.yaml"
+
+
+@dataclass(frozen=True)
+class Running:
+    """How an analysis is run; nothing of it changes the result.
+
+    Attributes:
+        memory: most memory to use, of all processes together.
+        workers: processes; 0: one for each core.
+        quiet: show no progress.
+    """
+
+    memory: str = "2 GB"
+    workers: int = 1
+    quiet: bool = False
+
+
+def select(
+    analysis: Path,
+    *,
+    out: Path | None = None,
+    unblind: bool = False,
+    memory: str = "2 GB",
+    workers: int = 1,
+    quiet: bool = False,
+) -> Result:
+    """Select the events of an analysis: the cut-flow of all samples, with statistical errors.
+
+    What was selected before in the same way, from the same files, is not selected again.
+
+    Examples:
+        fivesigma select my-analysis.yaml --workers 4
+
+    Args:
+        analysis: YAML that describes it; docs/analysis.md tells how.
+        out: folder of the analysis; runs/<name of the YAML> if none.
+        unblind: look at data in signal regions.
+        memory: most memory to use, of all processes together.
+        workers: processes; 0: one for each core.
+        quiet: show no progress.
+
+    Returns:
+        The cut-flow.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: what is wrong with the description or the files; says where.
+    """
+    read, folder = read_analysis(analysis), _folder(analysis, out)
+    with _prepared(read, folder):
+        chosen = _selected(read, folder, unblind, Running(memory, workers, quiet))
+        result = cutflow(read, chosen)
+        write_results(folder / "select" / "results.json", [result], overwrite=True)
+    return result
+
+
+def templates(
+    analysis: Path,
+    *,
+    out: Path | None = None,
+    unblind: bool = False,
+    memory: str = "2 GB",
+    workers: int = 1,
+    quiet: bool = False,
+) -> Result:
+    """Make the templates of an analysis and its workspace in pyhf's JSON.
+
+    Writes `templates/templates.root` (region/sample/variation) and `templates/workspace.json`
+    into the folder of the analysis; selects before what is not selected yet.
+
+    Examples:
+        fivesigma templates my-analysis.yaml
+
+    Args:
+        analysis: YAML that describes it; docs/analysis.md tells how.
+        out: folder of the analysis; runs/<name of the YAML> if none.
+        unblind: look at data in signal regions.
+        memory: most memory to use, of all processes together.
+        workers: processes; 0: one for each core.
+        quiet: show no progress.
+
+    Returns:
+        Expected events of all regions, and their figures.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: what is wrong with the description, the files or a template; says where.
+    """
+    read, folder = read_analysis(analysis), _folder(analysis, out)
+    with _prepared(read, folder):
+        chosen = _selected(read, folder, unblind, Running(memory, workers, quiet))
+        return _templated(read, folder, chosen)[0]
+
+
+def analyse(
+    analysis: Path,
+    *,
+    out: Path | None = None,
+    unblind: bool = False,
+    impacts: bool = False,
+    toys: int = 0,
+    memory: str = "2 GB",
+    workers: int = 1,
+    quiet: bool = False,
+) -> list[Result]:
+    """Carry an analysis to its end: selection, templates, fit, significance, limit, report.
+
+    Each step is kept, and done again only where what it depends on has changed; a command that
+    was interrupted goes on where it stopped. Data in signal regions stay closed, and then only
+    what is expected is told, until `--unblind`.
+
+    Examples:
+        fivesigma analyse configs/cms-higgs-4l.yaml
+        fivesigma analyse my-analysis.yaml --workers 4 --unblind
+
+    Args:
+        analysis: YAML that describes it; docs/analysis.md tells how.
+        out: folder of the analysis; runs/<name of the YAML> if none.
+        unblind: look at data in signal regions.
+        impacts: rank the nuisance parameters by their impact.
+        toys: pseudo-experiments for the significance; 0: asymptotic formulas alone.
+        memory: most memory to use, of all processes together.
+        workers: processes; 0: one for each core.
+        quiet: show no progress.
+
+    Returns:
+        The sections of the report.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: what is wrong with the description, the files or a template; says where.
+    """
+    read, folder = read_analysis(analysis), _folder(analysis, out)
+    command = f"fivesigma analyse {analysis}{' --unblind' if unblind else ''}"
+    return run_analysis(
+        read,
+        folder,
+        unblind=unblind,
+        impacts=impacts,
+        toys=toys,
+        running=Running(memory, workers, quiet),
+        command=command,
+    )
+
+
+def run_analysis(
+    analysis: Analysis,
+    out: Path,
+    *,
+    unblind: bool = False,
+    impacts: bool = False,
+    toys: int = 0,
+    running: Running | None = None,
+    command: str = "",
+) -> list[Result]:
+    """The same as `analyse`, of an analysis that is described in Python.
+
+    Args:
+        analysis: the description.
+        out: folder of the analysis.
+        unblind: look at data in signal regions.
+        impacts: rank the nuisance parameters.
+        toys: pseudo-experiments for the significance.
+        running: memory and workers.
+        command: what was typed, for the report.
+
+    Returns:
+        The sections of the report.
+
+    Raises:
+        ValueError: as `analyse`.
+    """
+    running = running or Running()
+    with _prepared(analysis, out):
+        chosen = _selected(analysis, out, unblind, running)
+        predicted, pruned = _templated(analysis, out, chosen)
+        observed = bool(analysis.data) and (unblind or analysis.unblinded)
+
+        def tell(step: str) -> None:
+            Progress.tell(f"{step} ...", quiet=running.quiet)
+
+        inferred = _inferred(out, observed, impacts, toys, tell)
+        if pruned:
+            effect = _effect_of_pruning(out, tell)
+            predicted = replace(predicted, numbers={**predicted.numbers, **effect})
+        sections = [cutflow(analysis, chosen), predicted, *inferred]
+        _report(analysis, out, sections, observed, command)
+    return sections
+
+
+def _folder(analysis: Path, out: Path | None) -> Path:
+    return Path("runs") / analysis.stem if out is None else out
+
+
+@contextmanager
+def _prepared(analysis: Analysis, out: Path) -> Iterator[None]:
+    """Hold the lock of a folder that is new or an analysis', and note in it what is done.
+
+    Raises:
+        ValueError: the folder holds something else, or another process works in it.
+    """
+    taken = out.exists() and (not out.is_dir() or any(p.name[0] != "." for p in out.iterdir()))
+    if taken and not (out / _MARK).is_file():
+        message = f"{out} exists and is no analysis; choose another folder with --out"
+        raise ValueError(message)
+    with locked(out):
+        text = yaml.safe_dump(described(analysis), sort_keys=False, allow_unicode=True)
+        write_file(out / _MARK, text.encode())
+        yield
+
+
+def _selected(analysis: Analysis, out: Path, unblind: bool, running: Running) -> list[Chosen]:
+    return select_all(analysis, out / "select", unblind=unblind, **asdict(running))
+
+
+def _templated(analysis: Analysis, out: Path, chosen: list[Chosen]) -> tuple[Result, list[Pruned]]:
+    """Templates and workspace of what was selected; made anew each time, as they cost little."""
+    made = make_templates(analysis, [(each.part, each.selected) for each in chosen])
+    content, pruned = make_workspace(analysis, made)
+    folder = out / "templates"
+    folder.mkdir(exist_ok=True)
+    _write_templates(folder / "templates.root", made)
+    write_json(folder / "workspace.json", content)
+    if pruned:
+        write_json(folder / "unpruned.json", make_workspace(analysis, made, keep_all=True)[0])
+    result = predictions(analysis, made, pruned)
+    write_results(folder / "results.json", [result], overwrite=True)
+    write_figures(folder / "figures", result.figures)
+    return result, pruned
+
+
+def _write_templates(path: Path, made: Templates) -> None:
+    """One ROOT histogram for each: region/sample/variation; those of data region/data."""
+    temporary = temporary_of(path)
+    try:
+        with uproot.recreate(temporary) as file:
+            for names, each in made.predicted.items():
+                file["/".join(names).replace(":", "_")] = each
+            for region, each in made.observed.items():
+                file[f"{region}/data"] = each
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _inferred(
+    out: Path, observed: bool, impacts: bool, toys: int, tell: Callable[[str], None]
+) -> list[Result]:
+    """Fit, significance and limit of the workspace."""
+    from fivesigma.workflows import inference
+
+    workspace = out / "templates" / "workspace.json"
+    options: dict[str, Any] = {"observed": observed, "overwrite": True}
+    steps = {
+        "fit": (inference.fit, options | {"impacts": impacts}),
+        "significance": (inference.significance, options | {"toys": toys}),
+        "limit": (inference.limit, options),
+    }
+    return [
+        _step(workspace, out / name, verb, chosen, tell) for name, (verb, chosen) in steps.items()
+    ]
+
+
+def _step(
+    workspace: Path,
+    folder: Path,
+    verb: Callable[..., Result],
+    options: dict[str, Any],
+    tell: Callable[[str], None],
+) -> Result:
+    key = key_of({"workspace": read_json(workspace), "options": options})
+    return finished(folder, key, partial(verb, workspace, folder, **options), tell)
+
+
+def _effect_of_pruning(out: Path, tell: Callable[[str], None]) -> dict[str, Number]:
+    """The expected significance with all that was left out."""
+    from fivesigma.workflows import inference
+
+    options = {"observed": False, "toys": 0, "overwrite": True}
+    both = {
+        name: _step(
+            out / "templates" / f"{file}.json", out / name, inference.significance, options, tell
+        )
+        for name, file in (("pruned", "workspace"), ("unpruned", "unpruned"))
+    }
+    note = "all systematics kept, data closed"
+    return {
+        f"z_expected_{name}": replace(
+            each.numbers["z_expected"], note=note if name == "unpruned" else "data closed"
+        )
+        for name, each in both.items()
+    }
+
+
+def _report(
+    analysis: Analysis, out: Path, sections: list[Result], observed: bool, command: str
+) -> None:
+    """`report.html`, `results.json` and the figures as files."""
+    numbers = collect(sections)
+    write_results(out / "results.json", sections, overwrite=True)
+    for section in sections:
+        write_figures(out / "figures", section.figures)
+    write_report(
+        out / "report.html",
+        analysis.title,
+        sections,
+        _facts(analysis),
+        [command] if command else [],
+        summary=_summary(numbers, observed),
+        headline={text: numbers[name] for name, text in _HEADLINE.items() if name in numbers},
+        overwrite=True,
+    )
+
+
+_HEADLINE = {
+    "z_observed": "observed significance",
+    "z_expected": "expected significance",
+    "mu": "signal strength",
+    "mu_limit_observed": "observed upper limit on the signal strength, 95 % CL",
+    "mu_limit_expected": "expected upper limit",
+}
+
+
+def _facts(analysis: Analysis) -> dict[str, str]:
+    facts = {
+        "Samples": ", ".join(analysis.samples),
+        "Regions": ", ".join(f"{name} ({each.kind})" for name, each in analysis.regions.items()),
+        "Systematics": ", ".join(analysis.systematics) or "none",
+        "Statistics of the simulation": "in the fit"
+        if analysis.templates.mc_statistics
+        else "not in the fit",
+    }
+    return {"Collisions": analysis.experiment, **facts} if analysis.experiment else facts
+
+
+def _summary(numbers: Mapping[str, Number], observed: bool) -> str:
+    if not observed:
+        return "Data in signal regions are closed: what is told is expected, not observed."
+    z = numbers.get("z_observed")
+    return (
+        f"The data exclude that there is no signal with {z.value:.2f} standard deviations."
+        if z
+        else ""
+    )

@@ -1,0 +1,129 @@
+"""What an analysis shows before its fit: cut-flow, yields, figures of the regions, pruning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fivesigma.plots.stacks import stack
+from fivesigma.results import Number, Result, Table
+from fivesigma.search.description import Analysis
+from fivesigma.search.prefit import prefit_covariance, samples_in
+from fivesigma.search.selected import NOMINAL, contents
+from fivesigma.search.templates import Templates, normalisation
+from fivesigma.search.workspace import Pruned
+from fivesigma.workflows.selecting import Chosen
+
+__all__ = ["cutflow", "predictions"]
+
+
+def cutflow(analysis: Analysis, chosen: Sequence[Chosen]) -> Result:
+    """Events that are left after each cut, by sample: as they are expected, and as they are there.
+
+    Args:
+        analysis: the description.
+        chosen: of `select_all`.
+    """
+    raw: dict[str, dict[str, Number]] = {}
+    weighted: dict[str, dict[str, Number]] = {}
+    for sample in analysis.samples:
+        counts: dict[str, np.ndarray] = {}  # cut -> events, expected events, their variance
+        for each in chosen:
+            if each.part.sample != sample or each.part.variation != NOMINAL:
+                continue
+            factor = normalisation(analysis, each.part, each.selected)
+            scale = np.array([1.0, factor, factor**2])
+            for cut, count in each.selected.cutflow.items():
+                counts[cut] = counts.get(cut, 0.0) + count * scale
+        if counts:
+            raw[sample] = {cut: Number(n, float(np.sqrt(n))) for cut, (n, _, _) in counts.items()}
+            weighted[sample] = {
+                cut: Number(total, float(np.sqrt(variance)))
+                for cut, (_, total, variance) in counts.items()
+            }
+    if not raw:
+        return Result("Selection", note="Histograms of others: nothing was selected here.")
+    numbers = {
+        f"cutflow/{sample}/{cut}": each
+        for sample, cuts in weighted.items()
+        for cut, each in cuts.items()
+    }
+    tables = {"Expected events": _table(weighted), "Events in the files": _table(raw)}
+    note = "Uncertainties are statistical. Data in closed regions are not counted."
+    return Result("Selection", numbers, tables=tables, note=note)
+
+
+def _table(counts: dict[str, dict[str, Number]]) -> Table:
+    cuts = list(dict.fromkeys(cut for each in counts.values() for cut in each))
+    rows = [(cut, *(counts[sample].get(cut, "–") for sample in counts)) for cut in cuts]
+    return Table(("Cut", *counts), tuple(rows))
+
+
+def predictions(analysis: Analysis, templates: Templates, pruned: Sequence[Pruned] = ()) -> Result:
+    """Yields of all regions with their uncertainties, and a figure of each.
+
+    Args:
+        analysis: the description.
+        templates: its templates.
+        pruned: what was left out of the workspace.
+    """
+    numbers: dict[str, Number] = {}
+    figures = {}
+    for region in analysis.regions:
+        names = samples_in(analysis, templates, region)
+        if not names:
+            continue
+        for name in names:
+            numbers[f"yields/{region}/{name}"] = _yield(analysis, templates, region, [name])
+        background = [name for name in names if name not in analysis.signal]
+        if background:
+            numbers[f"yields/{region}/background"] = _yield(
+                analysis, templates, region, background
+            )
+        if region in templates.observed:
+            count = float(contents(templates.observed[region])[0].sum())
+            numbers[f"yields/{region}/data"] = Number(count)
+        figures[f"Region {region} before the fit"] = _figure(analysis, templates, region, names)
+    tables = {"Expected events": _yields(analysis, numbers)}
+    if pruned:
+        rows = [(each.region, each.sample, each.systematic, each.part) for each in pruned]
+        tables["Left out"] = Table(("Region", "Sample", "Systematic", "Part"), tuple(rows))
+    closed = [name for name in analysis.regions if name not in templates.observed]
+    note = "Uncertainties: all systematics and the statistics of the simulation, before the fit."
+    if closed and analysis.data:
+        note += f" Data of {', '.join(closed)} are closed."
+    return Result("Templates", numbers, figures, tables, note)
+
+
+def _yield(analysis: Analysis, templates: Templates, region: str, names: list[str]) -> Number:
+    total = sum(contents(templates.nominal(region, name))[0].sum() for name in names)
+    covariance = prefit_covariance(analysis, templates, region, names)
+    return Number(float(total), float(np.sqrt(max(covariance.sum(), 0.0))))
+
+
+def _yields(analysis: Analysis, numbers: dict[str, Number]) -> Table:
+    columns = [*analysis.simulated, "background", "data"]
+    rows = []
+    for region in analysis.regions:
+        row = [numbers.get(f"yields/{region}/{name}", "–") for name in columns]
+        rows.append((region, *row))
+    return Table(("Region", *columns), tuple(rows))
+
+
+def _figure(analysis: Analysis, templates: Templates, region: str, names: list[str]) -> object:
+    info = analysis.region(region)
+    labels = {name: analysis.samples[name].label or name for name in names}
+    observed = templates.observed.get(region)
+    luminosity = f"{analysis.luminosity / 1000:.3g} fb$^{{-1}}$" if analysis.luminosity else ""
+    return stack(
+        templates.nominal(region, names[0]).axes["x"].edges,
+        {labels[name]: contents(templates.nominal(region, name))[0] for name in names},
+        None if observed is None else contents(observed)[0],
+        np.sqrt(np.diag(prefit_covariance(analysis, templates, region))),
+        signal=tuple(labels[name] for name in names if name in analysis.signal),
+        axis=info.axis,
+        region=info.label,
+        experiment=analysis.experiment,
+        collisions=analysis.collisions or luminosity,
+    )
