@@ -1,0 +1,207 @@
+"""Upper limits with CLs, and intervals from likelihood scans: roots of many fits at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fivesigma.statistics.fits import fit, fit_many, reasons
+from fivesigma.statistics.hypotests import BANDS, CLs, cls
+from fivesigma.statistics.model import Model
+
+__all__ = ["Interval", "Limit", "Scan", "interval", "limit", "scan"]
+
+#: points of a scan, and of each refinement of a root
+_POINTS, _FINER, _ROUNDS = 41, 9, 4
+_DOUBLINGS = 40
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Upper limits on the signal strength.
+
+    Attributes:
+        observed: limit.
+        expected: (5,) limits for a background that fluctuates by -2 ... +2 standard deviations.
+        level: confidence level.
+        scan: CLs of the signal strengths that were tested, for a figure.
+        note: fits that failed.
+    """
+
+    observed: float
+    expected: np.ndarray
+    level: float
+    scan: CLs
+    note: str = ""
+
+
+def limit(model: Model, data: ArrayLike | None = None, *, level: float = 0.95) -> Limit:
+    """Upper limit on the signal strength with CLs, observed and expected, asymptotic.
+
+    Args:
+        model: the model.
+        data: (N,); default: what was observed. With `model.asimov(0)` no data are looked at.
+        level: confidence level.
+
+    Raises:
+        ValueError: a level outside (0, 1), or a signal that no data could exclude.
+    """
+    if not 0 < level < 1:
+        message = f"confidence level {level}; give a number between 0 and 1, e.g. 0.95"
+        raise ValueError(message)
+    alpha = 1 - level
+    top = _reach(model, data, alpha)
+    coarse = cls(model, np.linspace(0, top, _POINTS)[1:], data)
+
+    def excess(mu: np.ndarray) -> np.ndarray:
+        found = cls(model, mu, data)
+        return np.concatenate([found.observed[None], found.expected]) - alpha
+
+    values = np.concatenate([coarse.observed[None], coarse.expected]) - alpha
+    roots = _roots(excess, coarse.mu, values)
+    return Limit(float(roots[0]), roots[1:], level, coarse, coarse.note)
+
+
+def _reach(model: Model, data: ArrayLike | None, alpha: float) -> float:
+    """A signal strength that is excluded even with two standard deviations of bad luck."""
+    mu = 1.0
+    for _ in range(_DOUBLINGS):
+        found = cls(model, mu, data)
+        if max(found.observed[0], found.expected[BANDS.index(2), 0]) < alpha:
+            break
+        mu *= 2
+    else:
+        message = (
+            f"{model.poi_name} up to {mu:.3g} is not excluded; these data do not limit it: "
+            "does the signal have events in any region?"
+        )
+        raise ValueError(message)
+    # signals that are far stronger than what is tested would leave the scan too coarse
+    while mu > 1e-9:
+        found = cls(model, mu / 2, data)
+        if max(found.observed[0], found.expected[BANDS.index(2), 0]) > alpha:
+            break
+        mu /= 2
+    return mu
+
+
+def _roots(
+    function: Callable[[np.ndarray], np.ndarray], x: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    """Where curves fall through 0: all of them narrowed at once.
+
+    Args:
+        function: (M,) -> (K, M) values of K curves.
+        x: (M,) increasing.
+        values: (K, M) of the curves there; those that do not fall through 0 give NaN.
+    """
+    low, high = np.full((2, len(values)), np.nan)
+    for k, curve in enumerate(values):
+        above = np.flatnonzero(curve > 0)
+        last = int(above[-1]) + 1 if above.size else 0
+        if last < x.size:
+            low[k], high[k] = x[last - 1] if last else 0.0, x[last]
+    found = np.flatnonzero(np.isfinite(low))
+    for turn in range(_ROUNDS):
+        grid = np.linspace(low[found], high[found], _FINER, axis=1)
+        inner = function(grid.ravel()).reshape(len(values), *grid.shape)
+        for row, k in enumerate(found):
+            curve = inner[k, row]
+            above = np.flatnonzero(curve[:-1] > 0)
+            at = int(above[-1]) if above.size else 0
+            low[k], high[k] = grid[row, at], grid[row, at + 1]
+            ends = curve[at], curve[at + 1]
+            if turn == _ROUNDS - 1 and ends[0] > ends[1]:
+                low[k] += (high[k] - low[k]) * ends[0] / (ends[0] - ends[1])
+    return low
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A likelihood profile.
+
+    Attributes:
+        name: the parameter.
+        values: (M,) tested values.
+        twice_delta_nll: (M,) -2 ln L above its minimum, all other parameters refitted.
+        best: best-fit value.
+        note: fits that failed.
+    """
+
+    name: str
+    values: np.ndarray
+    twice_delta_nll: np.ndarray
+    best: float
+    note: str = ""
+
+
+def scan(
+    model: Model, name: str = "", values: ArrayLike | None = None, data: ArrayLike | None = None
+) -> Scan:
+    """Profile the likelihood along a parameter.
+
+    Args:
+        model: the model.
+        name: the parameter; default: that of interest.
+        values: (M,) values to test; default: 41 within three standard deviations of the best fit.
+        data: (N,); default: what was observed.
+    """
+    name = name or model.poi_name
+    result = fit(model, data)
+    at = model.index(name).start
+    if values is None:
+        reach = 3 * (result.uncertainty[at] or 1.0)
+        edges = np.clip(
+            [result.theta[at] - reach, result.theta[at] + reach],
+            model.parameters.lower[at],
+            model.parameters.upper[at],
+        )
+        values = np.linspace(edges[0], edges[1], _POINTS)
+    points = np.asarray(values, np.float64)
+    held = fit_many(model, data, fixed={name: points}, start=result.theta)
+    rise = 2 * (held.half_deviance - result.half_deviance)
+    return Scan(name, points, rise, float(result.theta[at]), reasons(held.status))
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval from the profile likelihood; an end at a bound is that bound."""
+
+    name: str
+    best: float
+    low: float
+    high: float
+
+
+def interval(
+    model: Model, name: str = "", data: ArrayLike | None = None, *, rise: float = 1.0
+) -> Interval:
+    """Where -2 ln L has risen: by 1 for 68.3 %, by 3.84 for 95 %; MINOS's errors.
+
+    Args:
+        model: the model.
+        name: the parameter; default: that of interest.
+        data: (N,); default: what was observed.
+        rise: of -2 ln L.
+    """
+    name = name or model.poi_name
+    result = fit(model, data)
+    at = model.index(name).start
+    best, width = result.theta[at], (result.uncertainty[at] or 1.0) * np.sqrt(rise)
+    bounds = model.parameters.lower[at], model.parameters.upper[at]
+    ends = []
+    for side, bound in zip((-1, 1), bounds, strict=True):
+        edge = min(6 * width, abs(bound - best))
+
+        def below(distance: np.ndarray, side: int = side) -> np.ndarray:
+            values = best + side * distance
+            held = fit_many(model, data, fixed={name: values}, start=result.theta)
+            return (rise - 2 * (held.half_deviance - result.half_deviance))[None]
+
+        grid = np.linspace(0, edge, 13)
+        root = _roots(below, grid, below(grid))[0]
+        ends.append(best + side * (root if np.isfinite(root) else abs(bound - best)))
+    return Interval(name, float(best), float(ends[0]), float(ends[1]))
