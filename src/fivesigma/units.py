@@ -6,7 +6,7 @@ from functools import cache
 
 from particle import InvalidParticle, Particle, ParticleNotFound
 
-__all__ = ["C_LIGHT", "CURVATURE", "GEV", "MEV", "PB_PER_MB", "charge", "mass"]
+__all__ = ["C_LIGHT", "CURVATURE", "GEV", "MEV", "PB_PER_MB", "charge", "mass", "width"]
 
 GEV = 1.0
 MEV = 1e-3
@@ -47,3 +47,12 @@ def charge(pdg_id: int) -> float:
         ValueError: the number names no particle.
     """
     return float(_particle(pdg_id).charge or 0.0)
+
+
+def width(pdg_id: int) -> float:
+    """The natural width of a particle [GeV]; 0 where the PDG gives none.
+
+    Raises:
+        ValueError: the number names no particle.
+    """
+    return (_particle(pdg_id).width or 0.0) * MEV

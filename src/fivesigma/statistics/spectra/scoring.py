@@ -21,7 +21,9 @@ __all__ = ["TINY", "Many", "deviance", "fisher_inverse", "fit_many"]
 Array = NDArray[np.float64]
 #: expectations below are taken for this, so that no logarithm fails
 TINY = 1e-9
-_STEPS, _CLOSE = 200, 1e-7
+_STEPS = 200
+#: estimated distance to the minimum: where steps end, and what is near enough where they stall
+_CLOSE, _NEAR, _STALLED = 1e-7, 1e-3, 1e12
 
 
 @dataclass(frozen=True)
@@ -91,23 +93,22 @@ def _scored(
 ) -> Many:
     with np.errstate(all="ignore"):  # trial steps may go where nothing is finite
         value = deviance(counts, expected(theta)).sum(axis=1)
-        damping = np.full(len(theta), 1e-3)
+        damping, distance = np.full(len(theta), 1e-3), np.full(len(theta), np.inf)
         left = np.arange(len(theta))
         for _ in range(_STEPS):
             step, gain = _step(expected, sizes, theta[left], counts[left], damping[left], bounds)
-            done = gain < _CLOSE
+            # what damping takes from the gain does not make the minimum nearer
+            distance[left] = gain * (1 + damping[left])
             trial = np.clip(theta[left] + step, *bounds)
             new = deviance(counts[left], expected(trial)).sum(axis=1)
             better = new <= value[left]
             theta[left[better]], value[left[better]] = trial[better], new[better]
             damping[left] *= np.where(better, 0.2, 8.0)
-            left = left[~done & (damping[left] < 1e12)]
+            left = left[(distance[left] > _CLOSE) & (damping[left] < _STALLED)]
             if not len(left):
                 break
-        converged = np.isfinite(value)
-        converged[left] = False
         information = _information(expected(theta), _slopes(expected, sizes, theta))
-    return Many(theta, fisher_inverse(information), value, converged & (damping < 1e12))
+    return Many(theta, fisher_inverse(information), value, distance < _NEAR)
 
 
 def _slopes(

@@ -1,0 +1,1 @@
+"""Mass spectra: what is described, read, fitted and shown."""

@@ -1,0 +1,245 @@
+"""Sections of a report on a mass spectrum: overview, fits, predicted windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fivesigma.plots.spectra import mass_spectrum, sideband_fit, spectrum_fit
+from fivesigma.report import format_number
+from fivesigma.results import Number, Result, Table
+from fivesigma.statistics.spectra import YIELD, Fit, fit_events, fit_histogram, fit_sidebands
+from fivesigma.units import mass
+from fivesigma.workflows.spectra.options import Overview, Sidebands, Spectrum, SpectrumFit
+
+__all__ = ["measure"]
+
+Array = NDArray[np.float64]
+#: a deviation from the PDG mass beyond so many statistical errors has another cause
+_SIGNIFICANT = 3.0
+#: a fit worse than this is pointed out
+_BAD_FIT = 0.01
+
+
+def measure(described: Spectrum, values: Array, *, unblind: bool = False) -> list[Result]:
+    """All fits and predictions of a spectrum.
+
+    Args:
+        described: what is measured.
+        values: (N,) the quantity.
+        unblind: show what the windows hold.
+
+    Returns:
+        One section for the overview, each fit and each window.
+
+    Raises:
+        ValueError: a range without enough events; says which fit.
+    """
+    sections = []
+    if described.overview is not None:
+        sections.append(_overview(described, described.overview, values))
+    for name, fit in described.fits.items():
+        try:
+            sections.append(_fitted(described, name, fit, values))
+        except ValueError as error:
+            message = f"fits.{name}: {error}"
+            raise ValueError(message) from None
+    for name, window in described.sidebands.items():
+        try:
+            sections.append(_predicted(described, name, window, values, unblind))
+        except ValueError as error:
+            message = f"sidebands.{name}: {error}"
+            raise ValueError(message) from None
+    return sections
+
+
+def _overview(described: Spectrum, overview: Overview, values: Array) -> Result:
+    limits = (overview.range[0], overview.range[1]) if overview.range else None
+    figure = mass_spectrum(
+        values, overview.marks() if described.unit == "GeV" else {}, described.label,
+        described.unit, limits, overview.bins, described.experiment, described.collisions
+    )  # fmt: skip
+    return Result(
+        "The spectrum",
+        {"events": Number(len(values))},
+        {"Spectrum": figure},
+        note=f"{len(values)} events pass the selection.",
+    )
+
+
+def _fitted(described: Spectrum, name: str, options: SpectrumFit, values: Array) -> Result:
+    model = options.model()
+    minos = [full for full in model.names if full.rpartition("/")[2] in ("mass", YIELD)]
+    if options.unbinned:
+        fit = fit_events(model, values, bins=options.bins, minos=minos)
+    else:
+        inside = _in_range(values, model.limits)
+        counts, edges = np.histogram(inside, options.bins, model.limits)
+        fit = fit_histogram(model, counts, edges, minos=minos)
+    found = fit.numbers(described.unit)
+    numbers = {
+        key if not key.startswith("background/") else f"{name}/{key}": number
+        for key, number in found.items()
+    } | {
+        f"{name}/chi2": Number(fit.chi2),
+        f"{name}/ndf": Number(fit.ndf),
+        f"{name}/p_value": Number(fit.p_value),
+    }
+    shifts = _deviations(described, options, found)
+    numbers |= {f"{peak}/mass_deviation": shift for peak, shift in shifts.items()}
+    figure = spectrum_fit(
+        fit,
+        options.label or described.label,
+        described.unit,
+        options.labels(),
+        _lines(fit, options, found, described.unit),
+        described.experiment,
+        described.collisions,
+    )
+    return Result(
+        f"Fit {name}",
+        numbers,
+        {f"Fit {name}": figure},
+        {f"Peaks of {name}": _peak_table(options, found, shifts)},
+        _note(name, fit, shifts),
+    )
+
+
+def _in_range(values: Array, limits: tuple[float, float]) -> Array:
+    inside = values[(values >= limits[0]) & (values <= limits[1])]
+    if not len(inside):
+        where = f"they lie in {values.min():g} to {values.max():g}" if len(values) else "none"
+        message = (
+            f"no events in the range {limits[0]:g} to {limits[1]:g}: of {len(values)} events "
+            f"{where}; choose another range, or check unit and selection"
+        )
+        raise ValueError(message)
+    return inside
+
+
+def _deviations(
+    described: Spectrum, options: SpectrumFit, found: Mapping[str, Number]
+) -> dict[str, Number]:
+    """Relative deviation of the masses that were fitted from the PDG values [%]."""
+    shifts = {}
+    for name, peak in options.peaks.items():
+        number, measured = options.pdg(name), found[f"{name}/mass"]
+        if number is None or described.unit != "GeV" or measured.uncertainty == 0 or peak.like:
+            continue
+        value = mass(number)
+        shifts[name] = Number(
+            100 * (measured.value / value - 1),
+            100 * measured.uncertainty / value,
+            "%",
+            f"against {value:.5g} GeV of the PDG",
+        )
+    return shifts
+
+
+def _lines(fit: Fit, options: SpectrumFit, found: Mapping[str, Number], unit: str) -> list[str]:
+    """What stands in the figure: masses and widths of the peaks that have their own."""
+    lines = []
+    labels = options.labels()
+    for name, peak in options.peaks.items():
+        if peak.like:
+            continue
+        for key, symbol in (("mass", "m"), ("sigma", r"\sigma")):
+            if f"{name}/{key}" in found:
+                shown = _shown(found[f"{name}/{key}"], unit)
+                lines.append(f"{labels[name]}: ${symbol}$ = {shown}")
+    return [*lines, rf"$\chi^2$/ndf = {fit.chi2:.1f}/{fit.ndf}, $p$ = {fit.p_value:.2g}"]
+
+
+def _shown(number: Number, unit: str) -> str:
+    if unit == "GeV" and number.value < 1:
+        number = replace(
+            number, value=1000 * number.value, uncertainty=1000 * number.uncertainty, unit="MeV"
+        )
+    return format_number(number)
+
+
+def _peak_table(
+    options: SpectrumFit, found: Mapping[str, Number], shifts: Mapping[str, Number]
+) -> Table:
+    rows: list[tuple[str | Number, ...]] = []
+    for name, peak in options.peaks.items():
+        number = options.pdg(name)
+        width = found.get(f"{name}/sigma") or found.get(f"{name}/gamma")
+        rows.append(
+            (
+                name,
+                found[f"{name}/mass"],
+                Number(mass(number), unit="GeV") if number else "–",
+                shifts.get(name, "–"),
+                width or "–",
+                found[f"{name}/{YIELD}"],
+                peak.shape,
+            )
+        )
+    return Table(("Peak", "Mass", "PDG", "Deviation", "Width", "Events", "Shape"), tuple(rows))
+
+
+def _note(name: str, fit: Fit, shifts: Mapping[str, Number]) -> str:
+    """Problems, and where deviations from the PDG masses come from."""
+    told = [f"{name}: {problem}." for problem in fit.problems]
+    if fit.p_value < _BAD_FIT:
+        told.append(
+            f"{name}: the fit is bad (p = {fit.p_value:.2g}); choose another shape or background."
+        )
+    for peak, shift in shifts.items():
+        ratio = shift.value / shift.uncertainty
+        cause = (
+            "more than statistics give: the momentum scale of uncorrected tracks or clusters, "
+            "and radiation that the shape leaves out, move it"
+            if abs(ratio) > _SIGNIFICANT
+            else "which statistics may give"
+        )
+        told.append(
+            f"{peak}: mass {format_number(shift)} from the PDG value, {abs(ratio):.1f} "
+            f"statistical errors, {cause}."
+        )
+    return " ".join(told)
+
+
+def _predicted(
+    described: Spectrum, name: str, options: Sidebands, values: Array, unblind: bool
+) -> Result:
+    limits = (options.range[0], options.range[1])
+    window = (options.window[0], options.window[1])
+    counts, edges = np.histogram(_in_range(values, limits), options.bins, limits)
+    found = fit_sidebands(counts, edges, window, options.families, options.threshold)
+    numbers = {
+        f"{name}/predicted": Number(found.prediction, found.uncertainty, "events"),
+        f"{name}/predicted_statistical": Number(found.best.statistical, unit="events"),
+        f"{name}/predicted_choice": Number(found.choice, unit="events"),
+    }
+    if unblind:
+        observed = float(counts[~found.visible].sum())
+        numbers[f"{name}/observed"] = Number(observed, unit="events")
+        numbers[f"{name}/excess"] = Number(
+            observed - found.prediction,
+            float(np.hypot(np.sqrt(observed), found.uncertainty)),
+            "events",
+        )
+    figure = sideband_fit(
+        found, options.label or described.label, described.unit, counts if unblind else None,
+        described.experiment, described.collisions
+    )  # fmt: skip
+    rows = tuple(
+        (
+            trial.shape,
+            Number(trial.parameters),
+            f"{trial.deviance:.1f}/{trial.ndf}",
+            f"{trial.f_probability:.3f}",
+            Number(trial.prediction, trial.statistical),
+            "predicts" if trial.shape == found.best.shape else "yes" if trial.chosen else "no",
+        )
+        for trial in found.trials
+    )
+    columns = ("Function", "Parameters", "Deviance/ndf", "F-test", "In the window", "Chosen")
+    return Result(
+        f"Window {name}", numbers, {f"Window {name}": figure}, {"": Table(columns, rows)}
+    )
