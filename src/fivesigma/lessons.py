@@ -57,8 +57,9 @@ class Answers(NamedTuple):
 class Objective(Protocol):
     """What is minimised over a batch in the place of the usual loss."""
 
-    #: whether dropout is off and normalisations keep their statistics in training
-    frozen: bool
+    @property
+    def frozen(self) -> bool:
+        """Whether dropout is off and normalisations keep their statistics in training."""
 
     def settings(self) -> Mapping[str, Any]:
         """What makes it, in plain types, for `model.yaml`: arrays by their hash."""
