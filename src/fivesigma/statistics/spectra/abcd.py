@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import xlogy
 from scipy.stats import chi2, pearsonr, spearmanr
 
 from fivesigma.results import Number
@@ -29,6 +29,10 @@ __all__ = [
     "closure",
     "correlation",
 ]
+
+
+#: an expectation below is taken for this
+_TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,9 @@ def _deviance(a: float, counts: Counts) -> float:
     half = 0.5 * (b + c + a)
     rest = b * c - a * d
     # the larger root, which keeps b, c >= 0, in the form that loses no digits
-    k = -rest / (half + np.sqrt(max(half * half - rest, 0.0))) if half > 0 else 0.0
+    k = -rest / (half + sqrt(max(half * half - rest, 0.0))) if half > 0 else 0.0
     pairs = ((b, b + k), (c, c + k), (d, d - k))
-    return float(2 * sum(nu - n - xlogy(n, max(nu, 1e-300)) + xlogy(n, n) for n, nu in pairs))
+    return 2 * sum(nu - n + (n * log(n / max(nu, _TINY)) if n else 0.0) for n, nu in pairs)
 
 
 def abcd_interval(counts: Counts, level: float = 0.6827) -> tuple[float, float]:

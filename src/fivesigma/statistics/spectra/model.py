@@ -207,17 +207,15 @@ def jacobian(function: Callable[[Array], Array], theta: Array, sizes: Array) -> 
     """Central differences of a function of the parameters.
 
     Args:
-        function: (T, P) -> (T, B), or (P,) -> (B,).
+        function: (T, P) -> (T, B); called once.
         theta: where, (T, P) or (P,).
         sizes: of the parameters, of the form of theta.
 
     Returns:
         (..., B, P).
     """
-    columns = []
-    for index in range(theta.shape[-1]):
-        step = np.zeros_like(theta)
-        step[..., index] = _STEP * sizes[..., index]
-        difference = function(theta + step) - function(theta - step)
-        columns.append(difference / (2 * step[..., index, None]))
-    return np.stack(columns, axis=-1)
+    free, steps = theta.shape[-1], _STEP * sizes
+    shifts = np.moveaxis(steps[..., None] * np.eye(free), -2, 0)  # (P, ..., P)
+    points = np.stack([theta + shifts, theta - shifts]).reshape(-1, free)
+    up, down = function(points).reshape(2, *shifts.shape[:-1], -1)  # (P, ..., B) each
+    return np.moveaxis(up - down, 0, -1) / (2 * steps[..., None, :])

@@ -30,6 +30,8 @@ _ROOT_HALF_PI = np.sqrt(np.pi / 2)
 #: nodes of convolutions [sigma]: the trapezium rule converges faster than any power of the step
 #: for smooth integrands, here to 1e-5 while gamma > sigma
 _STEP, _TAIL, _CORE = 0.2, 40.0, 6.0
+#: nodes at a time: many events fit into memory
+_BLOCK = 32
 
 
 def _bell(t: Array) -> Array:
@@ -129,8 +131,13 @@ def _convolved(line: Function, resolution: Function, tail: float) -> Function:
     def function(x: Array, p: Sequence[Any], limits: Limits) -> Array:
         mass, gamma, sigma, *form = (np.asarray(value)[..., None] for value in p)
         weight = resolution(nodes, (0.0, 1.0, *form), limits)  # (..., K)
-        values = line(np.asarray(x)[..., None] - sigma * nodes, (mass, gamma), limits)
-        return (values * (weight / weight.sum(-1, keepdims=True))).sum(-1)
+        weight = weight / weight.sum(-1, keepdims=True)
+        total = np.zeros(1)
+        for at in range(0, len(nodes), _BLOCK):
+            part = slice(at, at + _BLOCK)
+            values = line(np.asarray(x)[..., None] - sigma * nodes[part], (mass, gamma), limits)
+            total = total + (values * weight[..., part]).sum(-1)
+        return total
 
     return function
 

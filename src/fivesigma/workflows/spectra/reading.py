@@ -38,12 +38,16 @@ def read_quantity(described: Spectrum, *, quiet: bool = False) -> tuple[Array, i
     names = formula.names | (expressions.parse(source.where).names if source.where else set())
     parts, read = [np.empty(0)], 0
     for path in source.paths(described.folder):
-        with open_file(path, format=source.format, tree=source.tree) as file:
-            with Progress(path, file.entries, "events", quiet=quiet) as progress:
-                for events in file.iterate(sorted(names)):
-                    parts.append(_quantity(events, source.where, formula))
-                    read += len(events)
-                    progress(read)
+        with (
+            open_file(path, format=source.format, tree=source.tree) as file,
+            Progress(path, file.entries, "events", quiet=quiet) as progress,
+        ):
+            done = 0
+            for events in file.iterate(sorted(names)):
+                parts.append(_quantity(events, source.where, formula))
+                done += len(events)
+                progress(done)
+        read += done
     values = np.concatenate(parts)
     bad = int(np.count_nonzero(~np.isfinite(values)))
     if bad:
