@@ -179,6 +179,7 @@ def _minuit(model: Model, data: np.ndarray, start: np.ndarray, held: np.ndarray)
         grad=lambda theta: evaluate(model.templates, theta, data, False)[1],
     )
     minuit.errordef = Minuit.LIKELIHOOD
+    minuit.tol = 1e-4  # of the usual distance to the minimum: likelihood ratios need it
     minuit.limits = list(zip(p.lower, p.upper, strict=True))
     minuit.fixed = held.tolist()
     minuit.migrad()

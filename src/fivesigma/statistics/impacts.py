@@ -22,7 +22,7 @@ class Impact:
 
     Attributes:
         name: the parameter.
-        pull: fitted shift in units of the constraint's width.
+        pull: fitted shift in units of the constraint's width; NaN for free parameters.
         pull_uncertainty: fitted uncertainty in the same unit.
         up: shift for + one fitted standard deviation; NaN if the fit failed.
         down: for - one.
@@ -66,14 +66,12 @@ def impacts(result: Fit) -> Impacts:
     shift = np.where(found.status == CONVERGED, found.theta[:, model.poi] - result.mu, np.nan)
     shift = shift.reshape(4, -1)
     shift[2:, p.width[moved] == 0] = np.nan
-    centre = _centres(result)
+    centre, width = _centres(result), np.where(p.width > 0, p.width, np.nan)
     ranking = [
         Impact(
             p.names[index],
-            float((result.theta[index] - centre[index]) / p.width[index])
-            if p.width[index]
-            else 0.0,
-            float(result.uncertainty[index] / (p.width[index] or 1.0)),
+            float((result.theta[index] - centre[index]) / width[index]),
+            float(result.uncertainty[index] / width[index]),
             *(float(each) for each in shift[:, k]),
         )
         for k, index in enumerate(moved)

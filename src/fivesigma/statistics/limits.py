@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fivesigma.statistics.fits import fit, fit_many, reasons
+from fivesigma.statistics.fits import Fixed, fit, fit_many, reasons
 from fivesigma.statistics.hypotests import BANDS, CLs, cls
 from fivesigma.statistics.model import Model
 
@@ -105,7 +105,7 @@ def _roots(
         if last < x.size:
             low[k], high[k] = x[last - 1] if last else 0.0, x[last]
     found = np.flatnonzero(np.isfinite(low))
-    for turn in range(_ROUNDS):
+    for turn in range(_ROUNDS if found.size else 0):
         grid = np.linspace(low[found], high[found], _FINER, axis=1)
         inner = function(grid.ravel()).reshape(len(values), *grid.shape)
         for row, k in enumerate(found):
@@ -177,7 +177,12 @@ class Interval:
 
 
 def interval(
-    model: Model, name: str = "", data: ArrayLike | None = None, *, rise: float = 1.0
+    model: Model,
+    name: str = "",
+    data: ArrayLike | None = None,
+    *,
+    rise: float = 1.0,
+    fixed: Fixed | None = None,
 ) -> Interval:
     """Where -2 ln L has risen: by 1 for 68.3 %, by 3.84 for 95 %; MINOS's errors.
 
@@ -186,19 +191,20 @@ def interval(
         name: the parameter; default: that of interest.
         data: (N,); default: what was observed.
         rise: of -2 ln L.
+        fixed: name -> value of parameters to hold.
     """
     name = name or model.poi_name
-    result = fit(model, data)
+    result = fit(model, data, fixed=fixed)
     at = model.index(name).start
     best, width = result.theta[at], (result.uncertainty[at] or 1.0) * np.sqrt(rise)
     bounds = model.parameters.lower[at], model.parameters.upper[at]
-    ends = []
+    ends, others = [], dict(fixed or {})
     for side, bound in zip((-1, 1), bounds, strict=True):
         edge = min(6 * width, abs(bound - best))
 
         def below(distance: np.ndarray, side: int = side) -> np.ndarray:
             values = best + side * distance
-            held = fit_many(model, data, fixed={name: values}, start=result.theta)
+            held = fit_many(model, data, fixed=others | {name: values}, start=result.theta)
             return (rise - 2 * (held.half_deviance - result.half_deviance))[None]
 
         grid = np.linspace(0, edge, 13)
