@@ -240,11 +240,16 @@ def sideband_fit(
         axes.stairs(
             trial.expected, edges, baseline=None, color=colour, linestyle=line, label=name, lw=1.5
         )
+    inside = ~found.visible
+    spread = found.best.expected * found.uncertainty / found.prediction if found.prediction else 0
+    band = np.stack([found.best.expected - spread, found.best.expected + spread])[:, inside]
+    within = edges[np.flatnonzero(inside)[0] : np.flatnonzero(inside)[-1] + 2]
+    axes.stairs(band[1], within, baseline=band[0], fill=True, color=PALETTE[1], alpha=0.3, lw=0)
     axes.set_xlim(edges[0], edges[-1])
     top = max(counts.max(), max(float(trial.expected.max()) for trial in chosen))
     axes.set_ylim(0, 1.45 * float(top + np.sqrt(top)))
     axes.set_ylabel(f"Events / {_per_bin(edges, unit)}")
     axes.set_xlabel(axis_label(label, unit))
-    legend(axes, loc="upper right")
+    legend(axes)
     experiment_label(axes, experiment, right)
     return figure
