@@ -160,6 +160,39 @@ def counting(signal=10.0, background=50.0, observed=60.0, uncertainty=0.0, bound
     }
 
 
+def shape_model(bounds=(-10.0, 10.0)):
+    """A peak of 60 events on a falling background of 1000, with shape and norm uncertainties."""
+    x = np.arange(20)
+    signal = 60 * np.exp(-0.5 * ((x - 9) / 1.5) ** 2) / np.sqrt(2 * np.pi * 1.5**2)
+    background = np.exp(-x / 8)
+    background *= 1000 / background.sum()
+    tilt = 0.03 * (x - 9.5) / 9.5
+    shapes = {"hi_data": (background * (1 + tilt)).tolist()}
+    shapes["lo_data"] = (background * (1 - tilt)).tolist()
+    parameters = [{"name": "mu", "bounds": [list(bounds)]}]
+    samples = [
+        {
+            "name": "signal",
+            "data": signal.tolist(),
+            "modifiers": [normfactor("mu"), normsys("eff", 1.02, 0.98)],
+        },
+        {
+            "name": "background",
+            "data": background.tolist(),
+            "modifiers": [
+                {"name": "tilt", "type": "histosys", "data": shapes},
+                normsys("norm", 1.05, 0.95),
+            ],
+        },
+    ]
+    return {
+        "channels": [{"name": "SR", "samples": samples}],
+        "observations": [{"name": "SR", "data": np.rint(signal + background).tolist()}],
+        "measurements": [measurement("mu", parameters)],
+        "version": "1.0.0",
+    }
+
+
 def random_workspace(seed: int) -> dict:
     """A workspace with some of all modifiers, always those of three kinds."""
     rng = np.random.default_rng(seed)

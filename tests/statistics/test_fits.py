@@ -10,39 +10,6 @@ from fivesigma import statistics
 from fivesigma.statistics.minimiser import CONVERGED, TOO_LONG
 
 
-def shape_model(bounds=(-10.0, 10.0)):
-    """A peak of 60 events on a falling background of 1000, with shape and norm uncertainties."""
-    x = np.arange(20)
-    signal = 60 * np.exp(-0.5 * ((x - 9) / 1.5) ** 2) / np.sqrt(2 * np.pi * 1.5**2)
-    background = np.exp(-x / 8)
-    background *= 1000 / background.sum()
-    tilt = 0.03 * (x - 9.5) / 9.5
-    shapes = {"hi_data": (background * (1 + tilt)).tolist()}
-    shapes["lo_data"] = (background * (1 - tilt)).tolist()
-    parameters = [{"name": "mu", "bounds": [list(bounds)]}]
-    samples = [
-        {
-            "name": "signal",
-            "data": signal.tolist(),
-            "modifiers": [workspaces.normfactor("mu"), workspaces.normsys("eff", 1.02, 0.98)],
-        },
-        {
-            "name": "background",
-            "data": background.tolist(),
-            "modifiers": [
-                {"name": "tilt", "type": "histosys", "data": shapes},
-                workspaces.normsys("norm", 1.05, 0.95),
-            ],
-        },
-    ]
-    return {
-        "channels": [{"name": "SR", "samples": samples}],
-        "observations": [{"name": "SR", "data": np.rint(signal + background).tolist()}],
-        "measurements": [workspaces.measurement("mu", parameters)],
-        "version": "1.0.0",
-    }
-
-
 def test_counting_experiment_has_a_closed_form():
     """mu = (n - b) / s, its uncertainty sqrt(n) / s."""
     model = statistics.build(workspaces.counting(signal=10, background=50, observed=64))
@@ -116,7 +83,7 @@ def test_fit_of_region_c_agrees_with_pyhf(real_data):
 
 
 def test_held_parameters_stay_and_the_others_move():
-    model = statistics.build(shape_model())
+    model = statistics.build(workspaces.shape_model())
     result = statistics.fit(model, fixed={"mu": 2.0, "tilt": 0.5})
     assert result.theta[model.index("mu")] == 2.0
     assert result.theta[model.index("tilt")] == 0.5
@@ -127,7 +94,7 @@ def test_held_parameters_stay_and_the_others_move():
 
 
 def test_many_fits_are_single_fits():
-    model = statistics.build(shape_model())
+    model = statistics.build(workspaces.shape_model())
     data = model.sample(model.parameters.init, 100, np.random.default_rng(1))
     together = statistics.fit_many(model, data)
     assert (together.status == CONVERGED).all()
@@ -137,7 +104,7 @@ def test_many_fits_are_single_fits():
 
 
 def test_values_of_a_scan_are_fitted_at_once():
-    model = statistics.build(shape_model())
+    model = statistics.build(workspaces.shape_model())
     values = np.linspace(-1, 3, 9)
     found = statistics.scan(model, values=values)
     best = statistics.fit(model)
@@ -192,7 +159,7 @@ def test_hard_fits_go_to_minuit(monkeypatch):
     """Where the Newton method gives up, MINUIT finds the same minimum."""
     from fivesigma.statistics import fits
 
-    model = statistics.build(shape_model())
+    model = statistics.build(workspaces.shape_model())
     expected = statistics.fit(model)
     run = fits._run
 
@@ -212,7 +179,7 @@ def test_coverage_of_the_signal_strength(kind):
     if kind == "counting":
         workspace = workspaces.counting(20, 50, 70, uncertainty=0.1, bounds=(-10, 10))
     else:
-        workspace = shape_model()
+        workspace = workspaces.shape_model()
     model = statistics.build(workspace)
     data = model.sample(model.parameters.init, 10_000, np.random.default_rng(1))
     free = statistics.fit_many(model, data)
@@ -226,7 +193,7 @@ def test_coverage_of_the_signal_strength(kind):
 @pytest.mark.parametrize("z", [0, 1, 3, 5])
 def test_injected_signals_are_recovered_without_bias(z):
     """The mean of 2000 fits is the truth; their pulls have the width 1."""
-    model = statistics.build(shape_model())
+    model = statistics.build(workspaces.shape_model())
     strength = z / statistics.significance(model, model.asimov(1)).expected
     truth = model.parameters.init.copy()
     truth[model.poi] = strength
@@ -241,7 +208,7 @@ def test_injected_signals_are_recovered_without_bias(z):
 
 def test_pulls_of_moved_auxiliary_data():
     """A global observable moved by one width pulls its parameter; the pull is against it."""
-    model = statistics.build(shape_model())
+    model = statistics.build(workspaces.shape_model())
     data = model.asimov(1.0)
     data[model.n_bins :] += 1.0
     found = {pull.name: pull for pull in statistics.pulls(statistics.fit(model, data))}
@@ -252,7 +219,7 @@ def test_pulls_of_moved_auxiliary_data():
 
 
 def test_correlations():
-    result = statistics.fit(statistics.build(shape_model()))
+    result = statistics.fit(statistics.build(workspaces.shape_model()))
     matrix = result.correlation
     np.testing.assert_allclose(np.diag(matrix), 1)
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-12)
@@ -260,6 +227,6 @@ def test_correlations():
 
 
 def test_names_that_are_not_there():
-    model = statistics.build(shape_model())
+    model = statistics.build(workspaces.shape_model())
     with pytest.raises(ValueError, match="no parameter 'tillt'; did you mean 'tilt'"):
         statistics.fit(model, fixed={"tillt": 0.0})

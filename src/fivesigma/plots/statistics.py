@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -194,7 +195,7 @@ def cls_scan(found: CLs, level: float = 0.95, label: str = "mu", observed: bool 
     refuse_empty("signal strengths", found.mu)
     figure, axes = canvas()
     band = dict(zip(BANDS, found.expected, strict=True))
-    style = {"linewidth": 0, "alpha": 0.55}
+    style: dict[str, Any] = {"linewidth": 0, "alpha": 0.55}
     axes.fill_between(found.mu, band[-2], band[2], color=_TWO, label="expected ±2σ", **style)
     axes.fill_between(found.mu, band[-1], band[1], color=_ONE, label="expected ±1σ", **style)
     axes.plot(found.mu, band[0], color=INK, linestyle="--", linewidth=1.2, label="expected")

@@ -83,7 +83,7 @@ def fit(model: Model, data: ArrayLike | None = None, *, fixed: Fixed | None = No
     """
     measured = model._data(data)[0]
     start, held = starts(model, fixed, 1)
-    found = _run(model, measured[None], start, held, model.parameters.lower)
+    found = _run(model, measured[None], start, held)
     note = ""
     if found.status[0] != CONVERGED:
         note = explain(model, start[0], measured, int(found.status[0]))
@@ -108,7 +108,8 @@ def fit_many(
         data: (B, N) or (N,) main and auxiliary data; default: what was observed.
         fixed: name -> value, or (B,) values, of parameters to hold.
         start: (P,) or (B, P) where fits start; default: the parameters' initial values.
-        poi_lower: lower bound of the parameter of interest, if not the model's.
+        poi_lower: lower bound of the parameter of interest instead of the model's bounds; upwards
+            it is free then.
 
     Returns:
         The minima; fits that failed bear a status.
@@ -124,10 +125,10 @@ def fit_many(
         message = f"data sets, starts and fixed values are {sizes} in number; they must agree"
         raise ValueError(message)
     points, held = starts(model, fixed, n, start)
-    lower = model.parameters.lower.copy()
+    lower, upper = model.parameters.lower.copy(), model.parameters.upper.copy()
     if poi_lower is not None:
-        lower[model.poi] = poi_lower
-    return _run(model, measured, points, held, lower)
+        lower[model.poi], upper[model.poi] = poi_lower, np.inf
+    return _run(model, measured, points, held, (lower, upper))
 
 
 def starts(
@@ -145,18 +146,22 @@ def starts(
 
 
 def _run(
-    model: Model, data: np.ndarray, start: np.ndarray, held: np.ndarray, lower: np.ndarray
+    model: Model,
+    data: np.ndarray,
+    start: np.ndarray,
+    held: np.ndarray,
+    bounds: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Minima:
     """Fits, and those that failed once more from the model's own start."""
     p = model.parameters
-    found = minimise(model.templates, start, data, held, lower, p.upper)
+    limits = bounds or (p.lower, p.upper)
+    found = minimise(model.templates, start, data, held, *limits)
     failed = np.flatnonzero(found.status != CONVERGED)
     if not failed.size:
         return found
-    again = np.where(held[failed % len(held)], start[failed], p.init)
-    second = minimise(
-        model.templates, again, data[failed % len(data)], held[failed % len(held)], lower, p.upper
-    )
+    again_held = held[failed % len(held)]
+    again = np.where(again_held, start[failed], p.init)
+    second = minimise(model.templates, again, data[failed % len(data)], again_held, *limits)
     good = second.status == CONVERGED
     for old, new in zip(found, second, strict=True):
         old[failed[good]] = new[good]
@@ -165,7 +170,7 @@ def _run(
 
 def run_each(model: Model, data: np.ndarray, start: np.ndarray, held: np.ndarray) -> Minima:
     """Fits of which each holds other parameters: start and held are (B, P)."""
-    return _run(model, data, start, held, model.parameters.lower)
+    return _run(model, data, start, held)
 
 
 def _minuit(model: Model, data: np.ndarray, start: np.ndarray, held: np.ndarray) -> Minima | None:

@@ -40,8 +40,7 @@ def q0(model: Model, data: ArrayLike | None = None) -> np.ndarray:
 
 def q_mu(model: Model, mu: ArrayLike, data: ArrayLike | None = None) -> np.ndarray:
     """The statistic for upper limits, eq. 14, with the signal strength free to be negative."""
-    lower = -float(model.parameters.upper[model.poi])
-    return statistic(model, mu, data, lower, upper_limit=True)[0]
+    return statistic(model, mu, data, -np.inf, upper_limit=True)[0]
 
 
 def q_mu_tilde(model: Model, mu: ArrayLike, data: ArrayLike | None = None) -> np.ndarray:

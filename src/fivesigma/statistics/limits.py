@@ -108,7 +108,7 @@ def _roots(
     for turn in range(_ROUNDS if found.size else 0):
         grid = np.linspace(low[found], high[found], _FINER, axis=1)
         inner = function(grid.ravel()).reshape(len(values), *grid.shape)
-        for row, k in enumerate(found):
+        for row, k in enumerate(found.tolist()):
             curve = inner[k, row]
             above = np.flatnonzero(curve[:-1] > 0)
             at = int(above[-1]) if above.size else 0

@@ -1,0 +1,119 @@
+"""The verbs fit, limit and significance: numbers, figures, tables, and what they refuse."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from helpers import workspaces
+
+from fivesigma import statistics
+from fivesigma.workflows.inference import fit, limit, significance
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    path = tmp_path_factory.mktemp("workspace") / "workspace.json"
+    statistics.write_workspace(path, workspaces.shape_model(bounds=(0.0, 10.0)))
+    return path
+
+
+def read(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+def test_fit(workspace, tmp_path):
+    result = fit(workspace, tmp_path / "fit", impacts=True)
+    stored = read(tmp_path / "fit")
+    found = statistics.fit(statistics.load(workspace))
+    assert stored["mu"]["value"] == found.mu
+    np.testing.assert_allclose(stored["mu"]["uncertainty"], found.mu_uncertainty, rtol=0.05)
+    assert stored["converged"]["value"] == 1
+    assert 0 < stored["p_goodness_of_fit"]["value"] <= 1
+    assert {"Pulls", "Ranking", "Correlations", "Likelihood scan"} < set(result.figures)
+    assert {"SR before the fit", "SR after the fit"} < set(result.figures)
+    assert set(result.tables) == {"Events after the fit", "Parameters", "Impacts"}
+    names = {path.name for path in (tmp_path / "fit" / "figures").iterdir()}
+    assert {"pulls.svg", "ranking.svg", "sr-after-the-fit.svg"} < names
+    assert "Likelihood scan" in (tmp_path / "fit" / "report.html").read_text()
+    table = yaml.safe_load((tmp_path / "fit" / "hepdata" / "SR.yaml").read_text())
+    assert len(table["dependent_variables"][0]["values"]) == 20
+
+
+def test_blinded_fit_never_looks_at_the_data(workspace, tmp_path):
+    """Other data, same answer; its signal strength is what the Asimov data were made with."""
+    moved = json.loads(workspace.read_text())
+    moved["observations"][0]["data"] = [1.0] * 20
+    other = tmp_path / "moved.json"
+    other.write_text(json.dumps(moved))
+    for verb in (fit, limit, significance):
+        answers = []
+        for number, path in enumerate((workspace, other)):
+            out = tmp_path / f"{verb.__name__}{number}"
+            verb(path, out, observed=False)
+            answers.append(read(out))
+        assert answers[0] == answers[1]
+        assert not {"z_observed", "mu_limit_observed", "cls_observed"} & set(answers[0])
+    np.testing.assert_allclose(read(tmp_path / "fit0")["mu"]["value"], 1.0, atol=1e-6)
+
+
+def test_limit(workspace, tmp_path):
+    limit(workspace, tmp_path / "limit")
+    stored = {name: each["value"] for name, each in read(tmp_path / "limit").items()}
+    bands = ["_minus2", "_minus1", "", "_plus1", "_plus2"]
+    expected = [stored[f"mu_limit_expected{band}"] for band in bands]
+    assert expected == sorted(expected)
+    model = statistics.load(workspace)
+    observed = statistics.cls(model, stored["mu_limit_observed"]).observed[0]
+    np.testing.assert_allclose(observed, 0.05, atol=1e-5)
+    assert stored["cls_observed"] == statistics.cls(model, 1.0).observed[0]
+    assert (tmp_path / "limit" / "figures" / "cls.svg").exists()
+
+
+def test_significance_with_pseudo_experiments(workspace, tmp_path):
+    result = significance(workspace, tmp_path / "z", toys=2000, seed=3)
+    numbers = result.numbers
+    found = statistics.significance(statistics.load(workspace))
+    assert numbers["z_observed"].value == found.observed
+    assert numbers["z_expected"].value == found.expected
+    assert numbers["toys_failed"].value == 0
+    difference = numbers["p_observed_toys"].value - found.p_observed
+    assert abs(difference) < 4 * numbers["p_observed_toys"].uncertainty + 0.002
+    assert "Pseudo-experiments" in result.figures
+
+
+def test_results_are_not_replaced_by_accident(workspace, tmp_path):
+    significance(workspace, tmp_path / "z")
+    before = read(tmp_path / "z")
+    with pytest.raises(ValueError, match="exists; add --overwrite"):
+        significance(workspace, tmp_path / "z", toys=10)
+    assert read(tmp_path / "z") == before
+    significance(workspace, tmp_path / "z", overwrite=True)
+
+
+def test_parameters_may_be_held_and_renamed(workspace, tmp_path):
+    result = fit(workspace, tmp_path / "fit", fixed={"tilt": 0.5, "norm": 0.0})
+    shown = [row[0] for row in result.tables["Parameters"].rows]
+    assert shown == ["mu", "eff"]
+    other = fit(workspace, tmp_path / "other", poi="tilt")
+    assert other.numbers["mu"].value == statistics.fit(statistics.load(workspace)).theta[0]
+    assert "Parameter of interest: tilt" in other.note
+
+
+def test_fit_at_a_boundary(tmp_path):
+    path = tmp_path / "deficit.json"
+    statistics.write_workspace(path, workspaces.counting(10, 50, 30))
+    result = fit(path, tmp_path / "fit")
+    assert "u is at its bound 0: its uncertainty is not to be trusted" in result.note
+    assert result.numbers["mu"].value == 0
+    assert result.numbers["mu"].uncertainty > 0
+
+
+def test_regions_cannot_write_elsewhere(tmp_path):
+    made = workspaces.counting(10, 50, 60)
+    made["channels"][0]["name"] = made["observations"][0]["name"] = "../../outside"
+    path = tmp_path / "w.json"
+    path.write_text(json.dumps(made))
+    fit(path, tmp_path / "a" / "b" / "fit")
+    outside = [p for p in tmp_path.rglob("*outside*") if "fit" not in p.parts]
+    assert not outside
