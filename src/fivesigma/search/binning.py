@@ -9,6 +9,9 @@ __all__ = ["asimov_significance", "best_edges", "equal_signal_edges"]
 
 Array = NDArray[np.float64]
 
+#: largest relative statistical error of the background in a bin: the other half of the events,
+#: which makes the templates, then has some there too
+_LARGEST_ERROR = 0.3
 #: fewer bins are taken where they reach this part of the best significance
 _ENOUGH = 0.99
 
@@ -74,25 +77,25 @@ def best_edges(
         variance: (F,) its statistical variance.
         bins: the most that there may be.
         uncertainty: relative systematic uncertainty of the background in a bin.
-        least_background: that a bin must have, with a statistical error below it.
+        least_background: that a bin must have, with a statistical error below 30 %.
 
     Raises:
         ValueError: not even one bin has so much background.
     """
     gain = _gains(signal, background, variance, uncertainty, least_background)
     n = len(signal)
+    if not np.isfinite(gain[0, n]):
+        message = (
+            f"{background.sum():.3g} background events in the range of the bins, expected at "
+            f"least {least_background:g} with a statistical error below 30 %; widen the range"
+        )
+        raise ValueError(message)
     best, come_from = [gain[0]], [np.zeros(n + 1, np.int64)]
     for _ in range(1, bins):
         options = best[-1][:, None] + gain  # (begin, end) of the last bin
         come_from.append(options.argmax(axis=0))
         best.append(options.max(axis=0))
     reached = np.sqrt(np.maximum([each[n] for each in best], 0.0))
-    if not np.isfinite(reached[0]):
-        message = (
-            f"{background.sum():.3g} background events in the range of the bins, expected at "
-            f"least {least_background:g} with a statistical error below it; widen the range"
-        )
-        raise ValueError(message)
     count = int(np.argmax(reached >= _ENOUGH * np.max(reached)))
     cuts, at = [n], n
     for k in range(count, -1, -1):
@@ -106,7 +109,8 @@ def _gains(s: Array, b: Array, variance: Array, uncertainty: float, least: float
     cumulated = [np.concatenate([[0.0], np.cumsum(each)]) for each in (s, b, variance)]
     sums = [each[None, :] - each[:, None] for each in cumulated]
     signal, background, spread = sums
-    allowed = (background >= least) & (background > np.sqrt(np.maximum(spread, 0.0)))
+    allowed = background >= least
+    allowed &= np.sqrt(np.maximum(spread, 0.0)) <= _LARGEST_ERROR * background
     allowed &= np.arange(len(s) + 1)[:, None] < np.arange(len(s) + 1)[None, :]
     full = np.where(allowed, background, 1.0)
     z = asimov_significance(signal, full, np.maximum(spread, 0) + (uncertainty * full) ** 2)

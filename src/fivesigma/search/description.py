@@ -45,7 +45,8 @@ class Binning:
             the largest expected significance. Both look at one half of the simulated events, and
             only the other half makes the templates.
         background_uncertainty: relative, of the background in each bin, for "significance".
-        least_background: expected background events that a bin must have, for "significance".
+        least_background: expected background events that a bin must have, for "significance";
+            their statistical error is below 30 % in any case.
         fine: number of bins from which the edges are chosen.
         overflow: whether events outside count in the first and last bin; else they are left out.
     """

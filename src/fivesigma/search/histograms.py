@@ -70,8 +70,9 @@ def select_histograms(
             finite, or bins that differ.
     """
     filled: dict[tuple[str, str], hist.Hist] = {}
+    every = {name for names in wanted.values() for name in names}
     for path in paths:
-        has = read_histograms(path)
+        has = read_histograms(path, only=every)
         for key, names in wanted.items():
             for made in _named(has, names, key, path):
                 if key in filled and not np.array_equal(
@@ -92,7 +93,7 @@ def _named(
         place += f", systematic {variation.partition('/')[0]}"
     for name in names:
         if name not in has:
-            message = f"{place}: no histogram {name!r}; {nearest(name, has)}"
+            message = f"{place}: no histogram {name!r}; {nearest(name, read_histograms(path))}"
             raise ValueError(message)
         if has[name].ndim != 1:
             message = f"{place}: {name!r} has {has[name].ndim} dimensions, expected one"

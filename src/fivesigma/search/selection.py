@@ -149,6 +149,8 @@ class Selecting:
             flow[f"region {name}"] = inside.count(self.weight)
             weight = inside.numbers(self.weight, "weight")
             x = inside.numbers(region.discriminant, f"region {name}: discriminant")
+            end = region.edges[-1]  # belongs to the last bin: a score may be just 1
+            x = np.where(x == end, np.nextafter(end, -np.inf), x)
             for variation, text in factors.items():
                 factor = inside.numbers(text, f"systematic {variation}: factor") if text else 1.0
                 made = empty_histogram(np.asarray(region.edges))

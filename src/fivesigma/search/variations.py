@@ -48,7 +48,8 @@ def smeared(
     for name, text in widths.items():
         width = _value(events, name, text)
         factor = 1 + width * _gaussian(width, number, salt)
-        made[name] = _field(events, name) * ak.where(factor > 0, factor, 0)
+        old = _field(events, name)
+        made[name] = _of_type(old, old * ak.where(factor > 0, factor, 0))
     return _replaced(events, made)
 
 
@@ -71,10 +72,15 @@ def _value(events: ak.Array, name: str, text: str) -> ak.Array:
     try:
         new = expressions.parse(text)(events)
         (old, new) = ak.broadcast_arrays(old, new)
-        return ak.values_astype(ak.fill_none(new, np.nan), str(old.type).split()[-1])
+        return _of_type(old, ak.fill_none(new, np.nan))
     except (ValueError, TypeError) as error:
         message = f"{name}: {text!r} does not give one number for each value ({error})"
         raise ValueError(message) from None
+
+
+def _of_type(old: ak.Array, new: ak.Array) -> ak.Array:
+    """New values in the precision of the old ones."""
+    return ak.values_astype(new, str(old.type).split()[-1])
 
 
 def _replaced(events: ak.Array, values: Mapping[str, ak.Array]) -> ak.Array:
@@ -97,7 +103,7 @@ def _normal(event: np.ndarray, place: np.ndarray | np.uint64, salt: int) -> np.n
     """A normal number for each (event, place), by the SplitMix64 hash of both."""
     with np.errstate(over="ignore"):  # arithmetic modulo 2^64
         z = event * np.uint64(0x9E3779B97F4A7C15) + place * np.uint64(0xD1B54A32D192ED03)
-        z = z + np.uint64(salt)
+        z = z + np.uint64(salt + 1) * np.uint64(0x9E3779B97F4A7C15)  # not 0: its hash is 0
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
             z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
         z = z ^ (z >> np.uint64(31))

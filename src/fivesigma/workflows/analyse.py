@@ -18,8 +18,9 @@ from fivesigma.report.figures import write_figures
 from fivesigma.results import Number, Result
 from fivesigma.search.description import Analysis, described, read_analysis
 from fivesigma.search.templates import Templates, make_templates
-from fivesigma.search.workspace import Pruned, make_workspace
+from fivesigma.search.workspace import make_workspace
 from fivesigma.storage import locked, read_json, temporary_of, write_file, write_json
+from fivesigma.workflows import inference
 from fivesigma.workflows.findings import cutflow, predictions
 from fivesigma.workflows.selecting import Chosen, select_all
 from fivesigma.workflows.steps import finished, key_of
@@ -28,6 +29,7 @@ __all__ = ["Running", "analyse", "run_analysis", "select", "templates"]
 
 #: file by which a folder is known as that of an analysis
 _MARK = "analysis.yaml"
+_TEMPLATES, _WORKSPACE, _UNPRUNED = "templates.root", "workspace.json", "unpruned.json"
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def templates(
     read, folder = read_analysis(analysis), _folder(analysis, out)
     with _prepared(read, folder):
         chosen = _selected(read, folder, unblind, Running(memory, workers, quiet))
-        return _templated(read, folder, chosen)[0]
+        return _templated(read, folder, chosen, Running(memory, workers, quiet))
 
 
 def analyse(
@@ -203,19 +205,20 @@ def run_analysis(
     running = running or Running()
     with _prepared(analysis, out):
         chosen = _selected(analysis, out, unblind, running)
-        predicted, pruned = _templated(analysis, out, chosen)
+        predicted = _templated(analysis, out, chosen, running)
         observed = bool(analysis.data) and (unblind or analysis.unblinded)
-
-        def tell(step: str) -> None:
-            Progress.tell(f"{step} ...", quiet=running.quiet)
-
+        tell = _telling(running)
         inferred = _inferred(out, observed, impacts, toys, tell)
-        if pruned:
+        if (out / "templates" / _UNPRUNED).is_file():
             effect = _effect_of_pruning(out, tell)
             predicted = replace(predicted, numbers={**predicted.numbers, **effect})
         sections = [cutflow(analysis, chosen), predicted, *inferred]
         _report(analysis, out, sections, observed, command)
     return sections
+
+
+def _telling(running: Running) -> Callable[[str], None]:
+    return lambda step: Progress.tell(f"{step} ...", quiet=running.quiet)
 
 
 def _folder(analysis: Path, out: Path | None) -> Path:
@@ -243,20 +246,26 @@ def _selected(analysis: Analysis, out: Path, unblind: bool, running: Running) ->
     return select_all(analysis, out / "select", unblind=unblind, **asdict(running))
 
 
-def _templated(analysis: Analysis, out: Path, chosen: list[Chosen]) -> tuple[Result, list[Pruned]]:
-    """Templates and workspace of what was selected; made anew each time, as they cost little."""
-    made = make_templates(analysis, [(each.part, each.selected) for each in chosen])
-    content, pruned = make_workspace(analysis, made)
+def _templated(analysis: Analysis, out: Path, chosen: list[Chosen], running: Running) -> Result:
+    """Templates and workspace of what was selected."""
     folder = out / "templates"
-    folder.mkdir(exist_ok=True)
-    _write_templates(folder / "templates.root", made)
-    write_json(folder / "workspace.json", content)
-    if pruned:
-        write_json(folder / "unpruned.json", make_workspace(analysis, made, keep_all=True)[0])
-    result = predictions(analysis, made, pruned)
-    write_results(folder / "results.json", [result], overwrite=True)
-    write_figures(folder / "figures", result.figures)
-    return result, pruned
+    key = key_of([described(analysis), [each.key for each in chosen]])
+
+    def make() -> Result:
+        made = make_templates(analysis, [(each.part, each.selected) for each in chosen])
+        content, pruned = make_workspace(analysis, made)
+        folder.mkdir(exist_ok=True)
+        _write_templates(folder / _TEMPLATES, made)
+        write_json(folder / _WORKSPACE, content)
+        (folder / _UNPRUNED).unlink(missing_ok=True)
+        if pruned:
+            write_json(folder / _UNPRUNED, make_workspace(analysis, made, keep_all=True)[0])
+        result = predictions(analysis, made, pruned)
+        write_results(folder / "results.json", [result], overwrite=True)
+        write_figures(folder / "figures", result.figures)
+        return result
+
+    return finished(folder, key, make, _telling(running), (_TEMPLATES, _WORKSPACE))
 
 
 def _write_templates(path: Path, made: Templates) -> None:
@@ -277,9 +286,7 @@ def _inferred(
     out: Path, observed: bool, impacts: bool, toys: int, tell: Callable[[str], None]
 ) -> list[Result]:
     """Fit, significance and limit of the workspace."""
-    from fivesigma.workflows import inference
-
-    workspace = out / "templates" / "workspace.json"
+    workspace = out / "templates" / _WORKSPACE
     options: dict[str, Any] = {"observed": observed, "overwrite": True}
     steps = {
         "fit": (inference.fit, options | {"impacts": impacts}),
@@ -303,23 +310,14 @@ def _step(
 
 
 def _effect_of_pruning(out: Path, tell: Callable[[str], None]) -> dict[str, Number]:
-    """The expected significance with all that was left out."""
-    from fivesigma.workflows import inference
-
+    """The expected significance without and with what was left out, data closed."""
     options = {"observed": False, "toys": 0, "overwrite": True}
-    both = {
-        name: _step(
-            out / "templates" / f"{file}.json", out / name, inference.significance, options, tell
-        )
-        for name, file in (("pruned", "workspace"), ("unpruned", "unpruned"))
-    }
-    note = "all systematics kept, data closed"
-    return {
-        f"z_expected_{name}": replace(
-            each.numbers["z_expected"], note=note if name == "unpruned" else "data closed"
-        )
-        for name, each in both.items()
-    }
+    numbers = {}
+    for name, file in (("pruned", _WORKSPACE), ("unpruned", _UNPRUNED)):
+        path, folder = out / "templates" / file, out / f"significance-{name}"
+        found = _step(path, folder, inference.significance, options, tell)
+        numbers[f"z_expected_{name}"] = found.numbers["z_expected"]
+    return numbers
 
 
 def _report(

@@ -154,9 +154,14 @@ def _pieces(task: _Task, step: str) -> Iterator[tuple[_Task, int, int, int]]:
     if task.selecting is None:
         return
     for file in range(len(task.paths)):
-        with task.open(file) as source:
-            for start, stop in source.steps(task.selecting.reads(source.fields), step):
-                yield task, file, start, stop
+        try:
+            with task.open(file) as source:
+                steps = source.steps(task.selecting.reads(source.fields), step)
+        except ValueError as error:
+            message = f"sample {task.part.sample}, {error}"
+            raise ValueError(message) from None
+        for start, stop in steps:
+            yield task, file, start, stop
 
 
 @lru_cache(maxsize=1)

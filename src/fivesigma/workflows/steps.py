@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,11 @@ class StoredFigure(Figure):
 
 
 def finished(
-    folder: Path, key: str, make: Callable[[], Result], tell: Callable[[str], None]
+    folder: Path,
+    key: str,
+    make: Callable[[], Result],
+    tell: Callable[[str], None],
+    needs: Sequence[str] = (),
 ) -> Result:
     """The result of a step: read where it was finished with this key, else made and kept.
 
@@ -51,10 +55,11 @@ def finished(
         key: hash of all that decides the result.
         make: makes it.
         tell: called with a line where it is made.
+        needs: names of files of the folder without which it is made anew.
     """
     try:
         record = read_json(folder / _RECORD)
-        if record["key"] == key:
+        if record["key"] == key and all((folder / name).is_file() for name in needs):
             return _read(folder, record)
     except (FileNotFoundError, KeyError, ValueError):
         pass  # not there, or not whole: made anew

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -65,12 +65,15 @@ def open_tables(path: str, file: Any) -> list[Table]:
     return sorted(tables, key=lambda table: -len(table.columns))
 
 
-def read_histograms(path: str, file: Any = None) -> dict[str, hist.Hist]:
-    """All histograms of a ROOT file.
+def read_histograms(
+    path: str, file: Any = None, only: Collection[str] | None = None
+) -> dict[str, hist.Hist]:
+    """The histograms of a ROOT file.
 
     Args:
         path: the file.
         file: a file object, where it is opened already.
+        only: names of those to read, of which the file may lack some; None: all.
 
     Returns:
         Name with folders, e.g. "demo/mass4mu" -> histogram.
@@ -81,7 +84,8 @@ def read_histograms(path: str, file: Any = None) -> dict[str, hist.Hist]:
     with reading(path), uproot.open(file if file is not None else path) as opened:
         kinds = opened.classnames(recursive=True, cycle=False)
         names = [name for name, kind in kinds.items() if kind.startswith(("TH1", "TH2", "TH3"))]
-        return {name: _histogram(opened[name]) for name in names}
+        wanted = names if only is None else [name for name in names if name in only]
+        return {name: _histogram(opened[name]) for name in wanted}
 
 
 def _histogram(found: Any) -> hist.Hist:

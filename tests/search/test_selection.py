@@ -1,0 +1,180 @@
+"""Selection and variations: against Awkward Array by hand, piece by piece, and again."""
+
+import awkward as ak
+import numpy as np
+import pytest
+from helpers.analysis_files import events as tree_of
+from helpers.analysis_files import write_events
+
+from fivesigma.formats import open_file, read
+from fivesigma.search.selected import Selected
+from fivesigma.search.selection import Filling, Selecting, Variation
+from fivesigma.search.variations import changed, smeared
+
+EDGES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("events") / "events.root"
+    write_events(path, tree_of(1500, 1))
+    return path
+
+
+@pytest.fixture(scope="module")
+def events(path):
+    return read(path)
+
+
+def selecting(**changes):
+    options = {
+        "objects": {"jets": "pt > 25"},
+        "define": {"bjets": "jets[jets.btag > 0.7]", "ht": "sum(jets.pt)"},
+        "cuts": {"one muon": "count(muons.pt > 25) == 1", "two jets": "len(jets) >= 2"},
+        "regions": {
+            "SR": Filling("len(bjets) >= 1", "event.score", EDGES),
+            "CR": Filling("len(bjets) == 0", "ht", (0.0, 100.0, 200.0, 1000.0)),
+        },
+        "weight": "event.weight",
+    }
+    return Selecting(**{**options, **changes})
+
+
+def number(n):
+    return np.arange(n, dtype=np.uint64)
+
+
+def values(selected, region, variation="nominal"):
+    return selected.histograms[region, variation].view()["value"][1]
+
+
+def by_hand(events):
+    jets = events.jets[events.jets.pt > 25]
+    kept = (ak.sum(events.muons.pt > 25, axis=1) == 1) & (ak.num(jets) >= 2)
+    b = ak.sum(jets.btag > 0.7, axis=1) >= 1
+    return jets, ak.to_numpy(kept), ak.to_numpy(b)
+
+
+def test_cutflow_and_histograms_are_those_by_hand(events):
+    found = selecting()(events, number(len(events)))
+    jets, kept, b = by_hand(events)
+    weight = ak.to_numpy(events.event.weight)
+    for name, passed in {
+        "all events": np.ones(len(events), bool),
+        "two jets": kept,
+        "region SR": kept & b,
+    }.items():
+        expected = [passed.sum(), weight[passed].sum(), (weight[passed] ** 2).sum()]
+        assert found.cutflow[name] == pytest.approx(expected)
+    score = ak.to_numpy(events.event.score)[kept & b]
+    expected = np.histogram(score, EDGES, weights=weight[kept & b])[0]
+    assert values(found, "SR")[:4] == pytest.approx(expected, rel=1e-6)
+    variance = found.histograms["SR", "nominal"].view()["variance"][1]
+    squares = np.histogram(score, EDGES, weights=weight[kept & b] ** 2)[0]
+    assert variance == pytest.approx(squares, rel=1e-6)
+    ht = ak.to_numpy(ak.sum(jets.pt, axis=1))[kept & ~b]
+    expected = np.histogram(ht, [0, 100, 200, 1000], weights=weight[kept & ~b])[0]
+    assert values(found, "CR") == pytest.approx(expected, rel=1e-6)
+    assert found.sum_of_weights.tolist() == pytest.approx([0, weight.sum()])
+
+
+def test_pieces_add_up_to_the_whole(events):
+    do = selecting(
+        variations={
+            "jes/up": Variation({"jets.pt": "jets.pt * 1.1"}),
+            "jer/up": Variation({"jets.pt": "0.2"}, smear=True),
+        },
+        factors={"pu/up": "event.pileup"},
+        halves=True,
+    )
+    whole = do(events, number(len(events)))
+    parts = [do(events[a:b], number(len(events))[a:b]) for a, b in [(0, 7), (7, 900), (900, 1500)]]
+    total = parts[0] + Selected.from_bytes(parts[1].to_bytes()) + parts[2]
+    assert total.histograms.keys() == whole.histograms.keys()
+    for key, each in whole.histograms.items():
+        assert np.allclose(
+            total.histograms[key].view(flow=True)["value"], each.view(flow=True)["value"]
+        )
+        assert np.allclose(total.histograms[key].variances(), each.variances())
+    for cut, each in whole.cutflow.items():
+        assert total.cutflow[cut] == pytest.approx(each)
+    assert total.sum_of_weights == pytest.approx(whole.sum_of_weights)
+    assert 0.4 < whole.sum_of_weights[0] / whole.sum_of_weights.sum() < 0.6
+
+
+def test_object_variations_run_the_selection_again(events):
+    do = selecting(variations={"jes/up": Variation({"jets.pt": "jets.pt * 1.2"})})
+    found = do(events, number(len(events)))
+    scaled = ak.with_field(events, events.jets.pt * np.float32(1.2), ["jets", "pt"])
+    again = selecting()(scaled, number(len(events)))
+    for region in ("SR", "CR"):
+        assert values(found, region, "jes/up") == pytest.approx(values(again, region))
+    assert values(found, "SR", "jes/up").sum() > 1.05 * values(found, "SR").sum()
+
+
+def test_weight_variations_multiply_the_weight(events):
+    found = selecting(factors={"pu/up": "1.5"})(events, number(len(events)))
+    assert values(found, "SR", "pu/up") == pytest.approx(1.5 * values(found, "SR"))
+
+
+def test_only_what_is_used_is_read(path):
+    with open_file(path) as source:
+        names = selecting(define={"bjets": "sort(jets, jets.btag)", "ht": "1"}).reads(
+            source.fields
+        )
+    assert names == [
+        *("event.score", "event.weight"),
+        *("jets.btag", "jets.eta", "jets.mass", "jets.phi", "jets.pt"),
+        *("muons.pt",),
+    ]
+
+
+def test_where_says_which_events_are_the_inputs(events):
+    found = selecting(where="event.score > 0.5")(events, number(len(events)))
+    chosen = events[events.event.score > 0.5]
+    assert found.cutflow["all events"][0] == len(chosen)
+    assert found.sum_of_weights[1] == pytest.approx(ak.sum(chosen.event.weight))
+
+
+def test_all_changed_values_are_of_the_nominal_ones(events):
+    made = changed(events, {"jets.pt": "jets.pt * 2", "jets.mass": "jets.pt"})
+    assert ak.all(made.jets.mass == events.jets.pt)
+    assert ak.all(made.jets.pt == 2 * events.jets.pt)
+    assert ak.all(made.jets.px == made.jets.pt * np.cos(made.jets.phi))  # still momenta
+
+
+def test_smearing_is_gaussian_and_the_same_for_the_same_event(events):
+    made = smeared(events, {"jets.pt": "0.1"}, number(len(events)))
+    ratio = ak.to_numpy(ak.flatten(made.jets.pt / events.jets.pt)) - 1
+    assert abs(ratio.mean()) < 4 * 0.1 / np.sqrt(ratio.size)
+    assert ratio.std() == pytest.approx(0.1, rel=0.05)
+    assert abs(np.mean(ratio**4) / ratio.var() ** 2 - 3) < 0.4
+    kept = events.event.score > 0.5
+    part = smeared(events[kept], {"jets.pt": "0.1"}, number(len(events))[ak.to_numpy(kept)])
+    assert ak.all(part.jets.pt == made.jets.pt[kept])
+    other = smeared(events, {"jets.pt": "0.1"}, number(len(events)), salt=1)
+    assert not ak.all(other.jets.pt == made.jets.pt)
+    one = smeared(events, {"event.pileup": "0.1"}, number(len(events)))
+    assert ak.std(one.event.pileup / events.event.pileup) == pytest.approx(0.1, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weight": "1 / (event.event - 3)"}, "weight '1 / .*infinite for 1 of 1500 .* number 3"),
+        ({"weight": "jets.pt"}, "expected one number an event, got"),
+        ({"regions": {"SR": Filling("", "jets[4].pt", EDGES)}},
+         "region SR: discriminant 'jets.4..pt': absent, NaN or infinite for"),
+        ({"objects": {"jet": "pt > 3"}}, "objects.jet: no such collection; choose from"),
+        ({"cuts": {"b": "count(jets.btg > 1) > 0"}}, "cut 'b': unknown field 'btg'.*btag"),
+        ({"factors": {"pu/up": "event.pileip"}}, "unknown field 'pileip'"),
+        ({"variations": {"jes/up": Variation({"jets.pt": "muons.pt"})}},
+         "systematic jes/up: jets.pt: 'muons.pt' does not give one number for each"),
+        ({"variations": {"jes/up": Variation({"jets.ptt": "1"})}},
+         "systematic jes/up: no field 'jets.ptt' to vary; did you mean pt"),
+        ({"variations": {"jes/up": Variation({"jets": "1"})}}, "name the field that varies"),
+    ],
+)  # fmt: skip
+def test_mistakes_say_where(events, changes, message):
+    with pytest.raises(ValueError, match=message):
+        selecting(**changes)(events, number(len(events)))

@@ -1,0 +1,324 @@
+"""Analyses from files to the workspace and beyond: the same numbers, kept, resumed, blinded."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyhf
+import pytest
+import yaml
+from helpers import analysis_files
+from helpers.analysis_files import described, write_samples
+from scipy.stats import norm
+
+from fivesigma.formats.containers.root import read_histograms
+from fivesigma.plots.style import canvas
+from fivesigma.results import Number, Result, Table
+from fivesigma.search.selected import Selected
+from fivesigma.workflows import findings, inference, selecting
+from fivesigma.workflows.analyse import analyse, select, templates
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    write_samples(folder)
+    return folder
+
+
+@pytest.fixture
+def config(files, tmp_path):
+    def write(**changes):
+        path = tmp_path / "toy.yaml"
+        path.write_text(yaml.safe_dump({**described(files), **changes}, sort_keys=False))
+        return path
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch):
+    """An empty figure for each region: drawing them takes longer than all else."""
+    monkeypatch.setattr(findings, "stack", lambda *_, **__: canvas()[0])
+
+
+@pytest.fixture
+def pieces(monkeypatch):
+    """The pieces that are selected, sample by sample."""
+    done = []
+    one = selecting._one_piece
+
+    def noted(piece):
+        done.append(piece[0].part.sample)
+        return one(piece)
+
+    monkeypatch.setattr(selecting, "_one_piece", noted)
+    return done
+
+
+def workspace(folder):
+    return json.loads((folder / "templates" / "workspace.json").read_text())
+
+
+def significances(content):
+    """Observed and expected discovery significance by plain pyhf."""
+    pyhf.set_backend("numpy", "minuit")
+    space = pyhf.Workspace(content)
+    model = space.model()
+    found = pyhf.infer.hypotest(
+        0.0, space.data(model), model, test_stat="q0", return_expected=True
+    )
+    return [float(norm.isf(float(p))) for p in found]
+
+
+def test_the_four_lepton_model_is_that_of_the_reference(real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("FIVESIGMA_REAL_DATA", str(real_data))
+    found = templates(ROOT / "configs" / "cms-higgs-4l.yaml", out=tmp_path / "4l", quiet=True)
+    values = {name: each.value for name, each in found.numbers.items()}
+    assert values["yields/4l/data"] == 102
+    content = workspace(tmp_path / "4l")
+    window = slice(17, 20)  # 121 to 130 GeV
+    samples = {each["name"]: each for each in content["channels"][0]["samples"]}
+    background = np.array(samples["ZZ"]["data"]) + np.array(samples["other"]["data"])
+    assert background[window].sum() == pytest.approx(4.66, abs=0.005)
+    assert sum(samples["signal"]["data"][window]) == pytest.approx(8.20, abs=0.005)
+    assert sum(content["observations"][0]["data"][window]) == 12
+    observed, expected = significances(content)
+    assert (observed, expected) == pytest.approx((3.08, 3.27), abs=0.01)
+    for number, name in enumerate(("signal", "ZZ", "other")):  # each template matters
+        samples[name]["data"] = [1.2 * each for each in samples[name]["data"]]
+        moved = significances(content)
+        samples[name]["data"] = [each / 1.2 for each in samples[name]["data"]]
+        shift = np.array(moved) - (observed, expected)
+        assert np.abs(shift).max() > (0.1, 0.1, 0.005)[number], name
+
+
+def test_three_channels_with_the_statistics_of_the_simulation(real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("FIVESIGMA_REAL_DATA", str(real_data))
+    config = ROOT / "configs" / "cms-higgs-4l-channels.yaml"
+    templates(config, out=tmp_path / "channels", quiet=True)
+    content = workspace(tmp_path / "channels")
+    names = {m["name"] for c in content["channels"] for s in c["samples"] for m in s["modifiers"]}
+    assert {"staterror_4mu", "staterror_4e", "staterror_2mu2e", "mu"} < names
+    for channel in content["channels"]:
+        for sample in channel["samples"]:
+            sample["modifiers"] = [m for m in sample["modifiers"] if m["type"] != "staterror"]
+    assert significances(content) == pytest.approx((2.94, 3.32), abs=0.01)
+
+
+def test_selection_to_workspace_from_events(config, tmp_path):
+    found = select(config(), out=tmp_path / "out", unblind=True, quiet=True)
+    total = found.numbers["cutflow/top/all events"]
+    assert total.value == pytest.approx(400)  # cross-section times luminosity
+    assert total.uncertainty == pytest.approx(400 / np.sqrt(4000), rel=0.02)
+    raw = dict((row[0], row[2:]) for row in found.tables["Events in the files"].rows)
+    assert raw["all events"][0] == Number(3000, np.sqrt(3000))
+    made = templates(config(), out=tmp_path / "out", unblind=True, quiet=True)
+    assert made.numbers["yields/SR/data"].value + made.numbers["yields/CR/data"].value < 900
+    content = workspace(tmp_path / "out")
+    model = pyhf.Workspace(content).model()
+    assert {"jes", "jer", "pileup", "lumi", "qcd_norm"} < set(model.config.par_order)
+    stored = read_histograms(str(tmp_path / "out" / "templates" / "templates.root"))
+    top = content["channels"][0]["samples"][1]
+    assert stored["SR/top/nominal"].values() == pytest.approx(top["data"])
+    assert np.sqrt(stored["SR/top/nominal"].variances()) == pytest.approx(
+        next(m["data"] for m in top["modifiers"] if m["type"] == "staterror")
+    )
+    assert {"SR/top/jes/up", "SR/top/jer/down", "CR/data"} < stored.keys()
+
+
+@pytest.mark.slow
+def test_workers_do_not_change_the_result(config, tmp_path):
+    templates(config(), out=tmp_path / "one", quiet=True)
+    templates(config(), out=tmp_path / "two", workers=2, quiet=True)
+    assert workspace(tmp_path / "one") == workspace(tmp_path / "two")
+
+
+def test_only_what_changed_is_selected_again(config, tmp_path, pieces, files):
+    out = tmp_path / "out"
+    templates(config(), out=out, quiet=True)
+    assert sorted(set(pieces)) == ["data", "qcd", "signal", "top"]
+    pieces.clear()
+    first = workspace(out)
+    changes = described(files)
+    changes["samples"]["top"]["cross_section"] = 0.8
+    changes["systematics"]["qcd_norm"]["size"] = 0.5
+    templates(config(**changes), out=out, quiet=True)
+    assert pieces == []  # the normalisation is no part of the selection
+    scaled = [each["channels"][0]["samples"][1]["data"] for each in (first, workspace(out))]
+    assert np.array(scaled[1]) == pytest.approx(2 * np.array(scaled[0]))
+    changes["samples"]["qcd"]["weight"] = "1.0"
+    templates(config(**changes), out=out, quiet=True)
+    assert set(pieces) == {"qcd"}
+    pieces.clear()
+    templates(config(), out=out, quiet=True)
+    assert pieces == []
+    assert workspace(out) == first
+
+
+def test_data_of_signal_regions_stay_closed(config, tmp_path):
+    out = tmp_path / "out"
+    found = templates(config(), out=out, quiet=True)
+    assert "yields/SR/data" not in found.numbers
+    assert "Data of SR are closed" in found.note
+    assert "yields/CR/data" in found.numbers
+    for path in out.glob("select/data-*.npz"):
+        kept = Selected.from_bytes(path.read_bytes())
+        assert {region for region, _ in kept.histograms} == {"CR"}
+        assert "region SR" not in kept.cutflow
+    stored = read_histograms(str(out / "templates" / "templates.root"))
+    assert "SR/data" not in stored
+    observed = {each["name"]: each["data"] for each in workspace(out)["observations"]}
+    assert all(float(n).is_integer() for n in observed["CR"])
+    assert not all(float(n).is_integer() for n in observed["SR"])
+    templates(config(), out=out, unblind=True, quiet=True)
+    opened = {each["name"]: each["data"] for each in workspace(out)["observations"]}
+    assert all(float(n).is_integer() for n in opened["SR"])
+
+
+@pytest.mark.slow
+def test_a_killed_analysis_goes_on_where_it_stopped(config, files, tmp_path, pieces):
+    out = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, analysis_files.__file__, files, out])
+    try:
+        deadline = time.monotonic() + 60
+        while not list(out.glob("select/pieces-*/*.npz")):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    finished = len(list(out.glob("select/pieces-*/*.npz")))
+    templates(config(), out=out, quiet=True)
+    assert 1 <= finished <= 3
+    assert len(pieces) == 4 - finished
+    pieces.clear()
+    templates(config(), out=tmp_path / "whole", quiet=True)
+    assert len(pieces) == 4
+    assert workspace(out) == workspace(tmp_path / "whole")
+
+
+def test_a_folder_of_something_else_is_left_alone(config, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("text")
+    with pytest.raises(ValueError, match="out exists and is no analysis; choose another folder"):
+        templates(config(), out=tmp_path / "out", quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("samples", "top", "weight"), "event.weight / (event.event - 5)",
+         r"sample top, .*top\.root, events 0 to 4000: .*infinite for 1 of 4000 events"),
+        (("samples", "top", "files"), "tpo.root", r"no file .*tpo\.root"),
+        (("selection", "two jets"), "len(jets) >= 200", "sample qcd: the template is empty"),
+        (("systematics", "pileup", "up"), "event.pileupp",
+         r"sample qcd, .*no field 'event\.pileupp'; choose from event\.pileup"),
+        (("systematics", "jes", "up"), {"jet.pt": "jets.pt"}, r"no field 'jet\.pt'"),
+        (("discriminant",), "evnt.score", r"sample data, .*evnt"),
+    ],
+)  # fmt: skip
+def test_mistakes_say_where(config, files, tmp_path, place, value, message):
+    content = described(files)
+    inner = content
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as caught:
+        templates(config(**content), out=tmp_path / "out", unblind=True, quiet=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_bins_chosen_on_one_half_of_the_events(config, tmp_path):
+    binning = {"bins": 6, "range": [0, 1], "method": "significance", "fine": 50}
+    path = config(binning=binning)
+    found = templates(path, out=tmp_path / "out", quiet=True)
+    content = workspace(tmp_path / "out")
+    bins = len(content["observations"][0]["data"])
+    assert 2 <= bins <= 6
+    equal = templates(config(), out=tmp_path / "equal", quiet=True)
+    for sample in ("top", "signal"):  # independent halves of the same expectation
+        one, other = (each.numbers[f"yields/SR/{sample}"] for each in (found, equal))
+        assert one.value == pytest.approx(other.value, rel=0.12)
+    assert significances(content)[1] > 0
+
+
+def test_pruning_is_told(config, tmp_path):
+    out = tmp_path / "out"
+    pruned = config(templates={"prune": {"normalisation": 0.5, "shape": 0.5}})
+    found = templates(pruned, out=out, quiet=True)
+    left_out = {row[2] for row in found.tables["Left out"].rows}
+    assert left_out == {"pileup", "jes", "jer"}
+    names = {
+        m["name"] for c in workspace(out)["channels"] for s in c["samples"] for m in s["modifiers"]
+    }
+    assert not names & left_out
+    whole = json.loads((out / "templates" / "unpruned.json").read_text())
+    assert left_out <= set(pyhf.Workspace(whole).model().config.par_order)
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """A stand-in that counts what is called: the steps are tested here, not the fits."""
+    calls = []
+
+    def step(name, numbers):
+        def run(workspace, out, **options):
+            calls.append(name)
+            assert pyhf.Workspace(json.loads(workspace.read_text())).model().config.poi_name
+            figure, axes = canvas()
+            axes.plot([0, 1], [0, len(calls)])
+            table = Table(("a", "b"), (("x", Number(1.0, 0.5, "GeV")),), "below")
+            return Result(name, numbers, {f"Figure of {name}": figure}, {"Table": table}, "note")
+
+        return run
+
+    for name, numbers in {
+        "fit": {"mu": Number(0.9, 0.3)},
+        "significance": {"z_expected": Number(3.0)},
+        "limit": {"mu_limit_expected": Number(0.6)},
+    }.items():
+        monkeypatch.setattr(inference, name, step(name, numbers))
+    return calls
+
+
+def test_finished_steps_are_kept(config, files, tmp_path, called, pieces):
+    out = tmp_path / "out"
+    first = analyse(config(), out=out, quiet=True)
+    assert called == ["fit", "significance", "limit"]
+    results = json.loads((out / "results.json").read_text())
+    assert {"mu", "z_expected", "mu_limit_expected", "yields/SR/top"} < results.keys()
+    assert "Figure of fit" in (out / "report.html").read_text()
+    called.clear()
+    pieces.clear()
+    second = analyse(config(), out=out, quiet=True)
+    assert called == pieces == []
+    assert [each.title for each in second] == [each.title for each in first]
+    for one, other in zip(first, second, strict=True):
+        assert (one.numbers, one.tables, one.note) == (other.numbers, other.tables, other.note)
+        assert one.figures.keys() == other.figures.keys()
+    assert json.loads((out / "results.json").read_text()) == results
+    assert "Figure of fit" in (out / "report.html").read_text()
+    (out / "significance" / "step.json").write_text('{"key": ')  # killed while it was written
+    analyse(config(), out=out, quiet=True)
+    assert called == ["significance"]
+    called.clear()
+    larger = described(files)["systematics"]
+    larger["qcd_norm"]["size"] = 0.5
+    analyse(config(systematics=larger), out=out, quiet=True)
+    assert called == ["fit", "significance", "limit"]
+    assert pieces == []
+
+
+def test_the_effect_of_pruning_is_told(config, tmp_path, called):
+    path = config(templates={"prune": {"normalisation": 0.5, "shape": 0.5}})
+    analyse(path, out=tmp_path / "out", quiet=True)
+    assert called.count("significance") == 3
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert {"z_expected_pruned", "z_expected_unpruned"} < results.keys()
