@@ -81,7 +81,7 @@ def fit(model: Model, data: ArrayLike | None = None, *, fixed: Fixed | None = No
     Raises:
         ValueError: unknown parameters, or data of another length.
     """
-    measured = model._data(data)[0]
+    measured = model.checked_data(data)[0]
     start, held = starts(model, fixed, 1)
     found = _run(model, measured[None], start, held)
     note = ""
@@ -117,7 +117,7 @@ def fit_many(
     Raises:
         ValueError: unknown parameters, or shapes that do not fit together.
     """
-    measured = model._data(data)
+    measured = model.checked_data(data)
     sizes = [np.size(value) for value in (fixed or {}).values()]
     sizes += [1 if start is None else len(np.atleast_2d(start)), len(measured)]
     n = max(sizes)

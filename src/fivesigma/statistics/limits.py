@@ -139,7 +139,12 @@ class Scan:
 
 
 def scan(
-    model: Model, name: str = "", values: ArrayLike | None = None, data: ArrayLike | None = None
+    model: Model,
+    name: str = "",
+    values: ArrayLike | None = None,
+    data: ArrayLike | None = None,
+    *,
+    fixed: Fixed | None = None,
 ) -> Scan:
     """Profile the likelihood along a parameter.
 
@@ -148,9 +153,10 @@ def scan(
         name: the parameter; default: that of interest.
         values: (M,) values to test; default: 41 within three standard deviations of the best fit.
         data: (N,); default: what was observed.
+        fixed: name -> value of parameters to hold.
     """
     name = name or model.poi_name
-    result = fit(model, data)
+    result = fit(model, data, fixed=fixed)
     at = model.index(name).start
     if values is None:
         reach = 3 * (result.uncertainty[at] or 1.0)
@@ -161,7 +167,7 @@ def scan(
         )
         values = np.linspace(edges[0], edges[1], _POINTS)
     points = np.asarray(values, np.float64)
-    held = fit_many(model, data, fixed={name: points}, start=result.theta)
+    held = fit_many(model, data, fixed=dict(fixed or {}) | {name: points}, start=result.theta)
     rise = 2 * (held.half_deviance - result.half_deviance)
     return Scan(name, points, rise, float(result.theta[at]), reasons(held.status))
 

@@ -107,13 +107,13 @@ class Model:
         Includes all constants, as pyhf's `-2 * logpdf`. Infinite where data cannot come from
         the expectation.
         """
-        points, measured = self._points(theta), self._data(data)
+        points, measured = self._points(theta), self.checked_data(data)
         points, measured = _broadcast(points, measured)
         return 2 * _deviances(self.templates, points, measured) + self.saturated(measured)
 
     def saturated(self, data: ArrayLike | None = None) -> np.ndarray:
         """-2 ln L, (B,), if every expectation met its measurement: the lowest that can be."""
-        measured = self._data(data)
+        measured = self.checked_data(data)
         counts = np.concatenate([np.ones(self.n_bins, bool), ~self._gaussian], axis=0)
         n = measured[:, counts]
         terms = 2 * (n - xlogy(n, n) + gammaln(n + 1)).sum(axis=1)
@@ -165,7 +165,7 @@ class Model:
     def _derivatives(
         self, theta: ArrayLike, data: ArrayLike | None, expected: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        points, measured = _broadcast(self._points(theta), self._data(data))
+        points, measured = _broadcast(self._points(theta), self.checked_data(data))
         found = [
             evaluate(self.templates, p, d, expected) for p, d in zip(points, measured, strict=True)
         ]
@@ -174,7 +174,12 @@ class Model:
     def _points(self, theta: ArrayLike) -> np.ndarray:
         return _rows(theta, len(self.parameters), "parameters")
 
-    def _data(self, data: ArrayLike | None) -> np.ndarray:
+    def checked_data(self, data: ArrayLike | None = None) -> np.ndarray:
+        """Data as rows (B, N); default: what was observed.
+
+        Raises:
+            ValueError: rows of another length.
+        """
         return _rows(self.data if data is None else data, self.data.size, "data")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -14,27 +13,18 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from fivesigma import statistics
-from fivesigma.plots.stacks import stack
-from fivesigma.plots.statistics import (
-    cls_scan,
-    correlation_matrix,
-    likelihood_scan,
-    parameter_pulls,
-    parameter_ranking,
-    statistic_distribution,
-)
+from fivesigma.plots.statistics import cls_scan, statistic_distribution
 from fivesigma.plots.style import STYLE
 from fivesigma.report import write_report, write_results
 from fivesigma.report.figures import write_figures
-from fivesigma.results import Number, Result, Table
-from fivesigma.statistics import BANDS, Fit, Model
+from fivesigma.results import Number, Result
+from fivesigma.statistics import BANDS, Model
 from fivesigma.storage import write_file
+from fivesigma.workflows.fitted import MU, fit_figures, fit_numbers, fit_tables
 from fivesigma.workflows.steps import StoredFigure
 
 __all__ = ["fit", "limit", "significance"]
 
-#: what results call the parameter of interest, whatever its name in the workspace
-_MU = "mu"
 #: names of the expected values of a band
 _BAND_NAMES = {-2: "_minus2", -1: "_minus1", 0: "", 1: "_plus1", 2: "_plus2"}
 _BLIND = "Asimov data: what was observed is not looked at"
@@ -80,29 +70,15 @@ def fit(
     model = _loaded(workspace, out, measurement, poi, patch, overwrite)
     data = model.data if observed else model.asimov(1.0)
     result = statistics.fit(model, data, fixed=fixed)
-    numbers = _fit_numbers(result)
-    before, after = statistics.yields(result, prefit=True), statistics.yields(result)
-    pulls = statistics.pulls(result)
-    tables = {"Events after the fit": statistics.yield_table(after), "Parameters": _values(result)}
-    figures: dict[str, Any] = {"Pulls": parameter_pulls(pulls)} if pulls else {}
-    free = np.flatnonzero(result.uncertainty > 0)
-    if free.size > 1:
-        names = [model.parameters.names[index] for index in free]
-        figures["Correlations"] = correlation_matrix(names, result.correlation[np.ix_(free, free)])
-    if result.uncertainty[model.poi] > 0:
-        figures["Likelihood scan"] = likelihood_scan({"": statistics.scan(model, data=data)}, _MU)
-    for title, found in (("before the fit", before), ("after the fit", after)):
-        for each in found:
-            figures[f"{each.channel} {title}"] = _spectrum(model, each, title, observed)
-    if impacts:
-        ranked = statistics.impacts(result)
-        if ranked.ranking:
-            tables["Impacts"] = _impacts(ranked)
-            figures["Ranking"] = parameter_ranking(ranked.ranking, _MU)
-    notes = [f"Parameter of interest: {model.poi_name}.", "" if observed else f"{_BLIND}."]
-    notes.append(f"{result.note[:1].upper()}{result.note[1:]}." if result.note else "")
-    made = Result("Fit", numbers, figures, tables, " ".join(note for note in notes if note))
-    for each in after:
+    ranked = statistics.impacts(result) if impacts else None
+    made = Result(
+        "Fit",
+        fit_numbers(result),
+        fit_figures(result, ranked, observed),
+        fit_tables(result, ranked),
+        _note(model, observed, result.note),
+    )
+    for each in statistics.yields(result):
         text = yaml.safe_dump(statistics.hepdata(each), sort_keys=False)
         write_file(out / "hepdata" / f"{_file_name(each.channel)}.yaml", text.encode())
     return _written(made, workspace, out, "fit", overwrite)
@@ -155,10 +131,8 @@ def limit(
             numbers[f"mu_limit_expected{_BAND_NAMES[sigma]}"] = Number(float(value), note=told)
     for sigma, row in zip(BANDS, nominal.expected, strict=True):
         numbers[f"cls_expected{_BAND_NAMES[sigma]}"] = Number(float(row[0]), note="CLs of mu = 1")
-    figures = {"CLs": cls_scan(found.scan, level, _MU, observed)}
-    notes = [f"Parameter of interest: {model.poi_name}.", "" if observed else f"{_BLIND}."]
-    notes.append(f"{found.note}." if found.note else "")
-    made = Result("Upper limit", numbers, figures, {}, " ".join(note for note in notes if note))
+    figures = {"CLs": cls_scan(found.scan, level, MU, observed)}
+    made = Result("Upper limit", numbers, figures, {}, _note(model, observed, found.note))
     return _written(made, workspace, out, "limit", overwrite)
 
 
@@ -206,7 +180,7 @@ def significance(
     numbers["z_expected"] = Number(found.expected, note="asymptotic, Asimov data of mu = 1")
     numbers["p_expected"] = Number(found.p_expected, note="asymptotic, one-sided")
     figures: dict[str, Any] = {}
-    notes = [f"Parameter of interest: {model.poi_name}.", "" if observed else f"{_BLIND}."]
+    notes = [found.note]
     if toys:
         drawn = statistics.toys(model, 0.0, toys, seed, data=data)
         goal = found.q0 if observed else found.expected**2
@@ -216,9 +190,8 @@ def significance(
         numbers[f"z_{which}_toys"] = statistics.z_value(p)
         numbers["toys_failed"] = Number(drawn.failed)
         figures["Pseudo-experiments"] = statistic_distribution(drawn.q, goal if observed else None)
-        notes.append(f"{drawn.note}." if drawn.note else "")
-    notes.append(f"{found.note}." if found.note else "")
-    made = Result("Significance", numbers, figures, {}, " ".join(n for n in notes if n))
+        notes.append(drawn.note)
+    made = Result("Significance", numbers, figures, {}, _note(model, observed, *notes))
     return _written(made, workspace, out, "significance", overwrite)
 
 
@@ -232,6 +205,12 @@ def _loaded(
         )
         raise ValueError(message)
     return statistics.load(workspace, patch=patch, measurement=measurement, poi=poi)
+
+
+def _note(model: Model, observed: bool, *troubles: str) -> str:
+    """What a reader must know before the numbers."""
+    parts = [f"Parameter of interest: {model.poi_name}", "" if observed else _BLIND, *troubles]
+    return " ".join(f"{part}." for part in parts if part)
 
 
 def _drawn(figure: Figure) -> StoredFigure:
@@ -257,88 +236,6 @@ def _written(made: Result, workspace: Path, out: Path, verb: str, overwrite: boo
     )
     write_results(out / "results.json", [made], overwrite)
     return made
-
-
-def _fit_numbers(result: Fit) -> dict[str, Number]:
-    """The signal strength with the interval of its profile, what its uncertainty is made of."""
-    model = result.model
-    numbers: dict[str, Number] = {}
-    if result.uncertainty[model.poi] > 0:
-        fixed = {
-            name: result.theta[index]
-            for index, name in enumerate(model.parameters.names)
-            if result.fixed[index]
-        }
-        ends = statistics.interval(model, data=result.data, fixed=fixed)
-        up, down = ends.high - ends.best, ends.best - ends.low
-        note = f"+{up:.3g} −{down:.3g}, 68.3 % interval of the likelihood profile"
-        numbers[_MU] = Number(result.mu, (up + down) / 2, note=note)
-        # at a bound the covariance, and what is made of it, has no meaning
-        parts = statistics.breakdown(result) if min(up, down) > 0 else {}
-        for title, size in parts.items():
-            key = f"mu_uncertainty_{title.replace(' ', '_').lower()}"
-            numbers[key] = Number(size, note="from the Hessian")
-    else:
-        numbers[_MU] = Number(result.mu, note="held")
-    good = statistics.goodness_of_fit(result)
-    note = f"{good.degrees_of_freedom} degrees of freedom"
-    numbers["chi2_saturated"] = Number(good.chi2, note=note)
-    numbers["p_goodness_of_fit"] = Number(good.p_value, note="saturated model, asymptotic")
-    numbers["converged"] = Number(float(result.converged))
-    return numbers
-
-
-def _values(result: Fit) -> Table:
-    """Every parameter that was fitted."""
-    p = result.model.parameters
-    pulls = {each.name: each for each in statistics.pulls(result)}
-    rows = []
-    for index, name in enumerate(p.names):
-        if not result.fixed[index]:
-            pull = pulls.get(name)
-            shown = Number(pull.pull, pull.uncertainty) if pull else "free"
-            value = Number(float(result.theta[index]), float(result.uncertainty[index]))
-            rows.append((name, value, shown))
-    return Table(("Parameter", "Value", "Pull"), tuple(rows))
-
-
-def _impacts(ranked: statistics.Impacts) -> Table:
-    """Impacts with their signs."""
-    rows = [
-        (i.name, *(Number(v) if np.isfinite(v) else "–" for v in _shifts(i)))
-        for i in ranked.ranking
-    ]
-    columns = ("Parameter", "+1σ", "−1σ", "+1σ before the fit", "−1σ before the fit")
-    return Table(columns, tuple(rows), ranked.note)
-
-
-def _shifts(impact: statistics.Impact) -> tuple[float, float, float, float]:
-    return impact.up, impact.down, impact.prefit_up, impact.prefit_down
-
-
-def _spectrum(model: Model, found: statistics.Yields, title: str, observed: bool) -> Any:
-    """One region with its samples, the signal on top."""
-    signals = _signals(model.workspace, model.poi_name)
-    order = sorted(found.samples, key=lambda name: (name in signals, found.samples[name].sum()))
-    return stack(
-        np.arange(found.total.size + 1) + 0.5,
-        {name: found.samples[name] for name in order},
-        found.data if observed else None,
-        found.uncertainty,
-        signal=tuple(name for name in order if name in signals),
-        axis="Bin",
-        region=f"{found.channel}, {title}",
-    )
-
-
-def _signals(workspace: Mapping[str, Any], poi: str) -> set[str]:
-    """Samples that the parameter of interest scales."""
-    return {
-        sample["name"]
-        for channel in workspace["channels"]
-        for sample in channel["samples"]
-        if any(modifier["name"] == poi for modifier in sample["modifiers"])
-    }
 
 
 def _file_name(channel: str) -> str:

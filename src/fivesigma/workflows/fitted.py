@@ -1,0 +1,136 @@
+"""What a fit of a workspace finds, as numbers, tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from fivesigma import statistics
+from fivesigma.plots.stacks import stack
+from fivesigma.plots.statistics import (
+    correlation_matrix,
+    likelihood_scan,
+    parameter_pulls,
+    parameter_ranking,
+)
+from fivesigma.results import Number, Table
+from fivesigma.statistics import Fit, Impact, Impacts, Model, Yields
+
+__all__ = ["MU", "fit_figures", "fit_numbers", "fit_tables"]
+
+#: what results call the parameter of interest, whatever its name in the workspace
+MU = "mu"
+
+
+def fit_numbers(result: Fit) -> dict[str, Number]:
+    """The signal strength with the interval of its profile, what its uncertainty is made of."""
+    model = result.model
+    numbers: dict[str, Number] = {}
+    if result.uncertainty[model.poi] > 0:
+        ends = statistics.interval(model, data=result.data, fixed=_held(result))
+        up, down = ends.high - ends.best, ends.best - ends.low
+        note = f"+{up:.3g} −{down:.3g}, 68.3 % interval of the likelihood profile"
+        numbers[MU] = Number(result.mu, (up + down) / 2, note=note)
+        # at a bound the covariance, and what is made of it, has no meaning
+        parts = statistics.breakdown(result) if min(up, down) > 0 else {}
+        for title, size in parts.items():
+            key = f"mu_uncertainty_{title.replace(' ', '_').lower()}"
+            numbers[key] = Number(size, note="from the Hessian")
+    else:
+        numbers[MU] = Number(result.mu, note="held")
+    good = statistics.goodness_of_fit(result)
+    note = f"{good.degrees_of_freedom} degrees of freedom"
+    numbers["chi2_saturated"] = Number(good.chi2, note=note)
+    numbers["p_goodness_of_fit"] = Number(good.p_value, note="saturated model, asymptotic")
+    numbers["converged"] = Number(float(result.converged))
+    return numbers
+
+
+def fit_tables(result: Fit, ranked: Impacts | None) -> dict[str, Table]:
+    """Events after the fit, parameters, and impacts if there are any."""
+    tables = {
+        "Events after the fit": statistics.yield_table(statistics.yields(result)),
+        "Parameters": _values(result),
+    }
+    return tables if ranked is None else {**tables, "Impacts": _impacts(ranked)}
+
+
+def fit_figures(result: Fit, ranked: Impacts | None, observed: bool) -> dict[str, Figure]:
+    """Pulls, ranking, correlations, likelihood profile, and every region before and after."""
+    model, pulls = result.model, statistics.pulls(result)
+    figures = {"Pulls": parameter_pulls(pulls)} if pulls else {}
+    if ranked is not None and ranked.ranking:
+        figures["Ranking"] = parameter_ranking(ranked.ranking, MU)
+    free = np.flatnonzero(result.uncertainty > 0)
+    if free.size > 1:
+        names = [model.parameters.names[index] for index in free]
+        figures["Correlations"] = correlation_matrix(names, result.correlation[np.ix_(free, free)])
+    if result.uncertainty[model.poi] > 0:
+        found = statistics.scan(model, data=result.data, fixed=_held(result))
+        figures["Likelihood scan"] = likelihood_scan({"": found}, MU)
+    for prefit, title in ((True, "before the fit"), (False, "after the fit")):
+        for each in statistics.yields(result, prefit=prefit):
+            figures[f"{each.channel} {title}"] = _spectrum(model, each, title, observed)
+    return figures
+
+
+def _held(result: Fit) -> dict[str, float]:
+    """The parameters that the fit did not move."""
+    names = result.model.parameters.names
+    return {names[index]: float(result.theta[index]) for index in np.flatnonzero(result.fixed)}
+
+
+def _values(result: Fit) -> Table:
+    """Every parameter that was fitted."""
+    p = result.model.parameters
+    pulls = {each.name: each for each in statistics.pulls(result)}
+    rows = []
+    for index, name in enumerate(p.names):
+        if not result.fixed[index]:
+            pull = pulls.get(name)
+            shown = Number(pull.pull, pull.uncertainty) if pull else "free"
+            value = Number(float(result.theta[index]), float(result.uncertainty[index]))
+            rows.append((name, value, shown))
+    return Table(("Parameter", "Value", "Pull"), tuple(rows))
+
+
+def _impacts(ranked: Impacts) -> Table:
+    """Impacts with their signs."""
+    rows = [
+        (i.name, *(Number(v) if np.isfinite(v) else "–" for v in _shifts(i)))
+        for i in ranked.ranking
+    ]
+    columns = ("Parameter", "+1σ", "−1σ", "+1σ before the fit", "−1σ before the fit")
+    return Table(columns, tuple(rows), ranked.note)
+
+
+def _shifts(impact: Impact) -> tuple[float, float, float, float]:
+    return impact.up, impact.down, impact.prefit_up, impact.prefit_down
+
+
+def _spectrum(model: Model, found: Yields, title: str, observed: bool) -> Figure:
+    """One region with its samples, the signal on top."""
+    signals = _signals(model.workspace, model.poi_name)
+    order = sorted(found.samples, key=lambda name: (name in signals, found.samples[name].sum()))
+    return stack(
+        np.arange(found.total.size + 1) + 0.5,
+        {name: found.samples[name] for name in order},
+        found.data if observed else None,
+        found.uncertainty,
+        signal=tuple(name for name in order if name in signals),
+        axis="Bin",
+        region=f"{found.channel}, {title}",
+    )
+
+
+def _signals(workspace: Mapping[str, Any], poi: str) -> set[str]:
+    """Samples that the parameter of interest scales."""
+    return {
+        sample["name"]
+        for channel in workspace["channels"]
+        for sample in channel["samples"]
+        if any(modifier["name"] == poi for modifier in sample["modifiers"])
+    }
