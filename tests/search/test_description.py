@@ -66,6 +66,15 @@ def test_what_is_written_down_is_the_same_analysis(name, tmp_path):
     assert read(tmp_path, described(analysis)) == analysis
 
 
+def test_the_example_of_the_documentation_is_valid(tmp_path):
+    page = (CONFIGS.parent / "docs" / "analysis.md").read_text()
+    path = tmp_path / "example.yaml"
+    path.write_text(page.split("```yaml\n")[1].split("```")[0])
+    analysis = read_analysis(path)
+    assert list(analysis.regions) == ["SR", "CR", "VR"]
+    assert read(tmp_path, described(analysis)) == analysis
+
+
 def test_the_same_shape_in_python():
     analysis = Analysis(
         title="counting",
@@ -110,6 +119,7 @@ def test_the_same_shape_in_python():
         ("samples.data.weight", "event.weight", r"samples\.data: data have no weights"),
         ("regions", {}, r"regions: none is fitted"),
         ("title", None, r"title is missing"),
+        ("regions.S/R", {}, r"regions: the name 'S/R'; use letters, digits"),
         ("systematics.qcd_norm.size", 1.5, r"systematics\.qcd_norm: size 1\.5"),
         ("systematics.jes.up", None, None),
         ("systematics.pileup.up", "(", r"systematics\.pileup: "),

@@ -99,6 +99,37 @@ def test_the_four_lepton_model_is_that_of_the_reference(real_data, tmp_path, mon
         assert np.abs(shift).max() > (0.1, 0.1, 0.005)[number], name
 
 
+@pytest.mark.slow
+def test_one_command_gives_the_reference_answers(real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("FIVESIGMA_REAL_DATA", str(real_data))
+    out = tmp_path / "4l"
+    analyse(ROOT / "configs" / "cms-higgs-4l.yaml", out=out, quiet=True)
+    found = {k: v["value"] for k, v in json.loads((out / "results.json").read_text()).items()}
+    assert found["z_observed"] == pytest.approx(3.08, abs=0.03)
+    assert found["z_expected"] == pytest.approx(3.27, abs=0.03)
+    reference = {"mu": 0.89, "mu_limit_observed": 1.70, "mu_limit_expected": 0.66}
+    reference |= {"mu_limit_expected_minus2": 0.31, "mu_limit_expected_plus2": 1.58}
+    for name, value in reference.items():
+        assert found[name] == pytest.approx(value, rel=0.02), name
+    page = (out / "report.html").read_text()
+    assert "Region 4l after the fit" in page and "observed significance" in page
+
+
+@pytest.mark.slow
+def test_closed_data_have_no_part_in_what_is_told(config, files, tmp_path):
+    samples = described(files)["samples"]
+    told = []
+    for name, content in (("one", "data.root"), ("two", "signal.root")):
+        samples["data"]["files"] = content
+        only = {"SR": described(files)["regions"]["SR"]}
+        analyse(config(samples=samples, regions=only), out=tmp_path / name, quiet=True)
+        told.append(json.loads((tmp_path / name / "results.json").read_text()))
+    assert {"z_expected", "mu_limit_expected"} < told[0].keys()
+    assert not {"z_observed", "mu_limit_observed", "yields/SR/data"} & told[0].keys()
+    for name in ("z_expected", "mu_limit_expected", "mu"):
+        assert told[0][name] == told[1][name]
+
+
 def test_three_channels_with_the_statistics_of_the_simulation(real_data, tmp_path, monkeypatch):
     monkeypatch.setenv("FIVESIGMA_REAL_DATA", str(real_data))
     config = ROOT / "configs" / "cms-higgs-4l-channels.yaml"
@@ -285,6 +316,8 @@ def called(monkeypatch):
         "limit": {"mu_limit_expected": Number(0.6)},
     }.items():
         monkeypatch.setattr(inference, name, step(name, numbers))
+    as_it_is = "fivesigma.workflows.analyse.after_fit"
+    monkeypatch.setattr(as_it_is, lambda analysis, out, fit, observed: fit)
     return calls
 
 

@@ -9,6 +9,7 @@ and the nearest valid one. In Python the same is built from the same dataclasses
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -286,7 +287,12 @@ def _known(names: tuple[str, ...], known: Any, place: str, what: str) -> None:
 
 
 def _check_names(analysis: Analysis) -> None:
-    """Every name that is used is the name of something."""
+    """Every name that is used is the name of something, and can be that of a file."""
+    for what in ("samples", "regions", "systematics"):
+        for name in getattr(analysis, what):
+            if not re.fullmatch(r"[\w-]+", name, re.ASCII):
+                message = f"{what}: the name {name!r}; use letters, digits, _ and -, and a label"
+                raise ValueError(message)
     if not analysis.signal:
         message = "samples: none is a signal; give the one that is searched for kind: signal"
         raise ValueError(message)

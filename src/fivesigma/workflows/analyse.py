@@ -21,7 +21,7 @@ from fivesigma.search.templates import Templates, make_templates
 from fivesigma.search.workspace import make_workspace
 from fivesigma.storage import locked, read_json, temporary_of, write_file, write_json
 from fivesigma.workflows import inference
-from fivesigma.workflows.findings import cutflow, predictions
+from fivesigma.workflows.findings import after_fit, cutflow, predictions
 from fivesigma.workflows.selecting import Chosen, select_all
 from fivesigma.workflows.steps import finished, key_of
 
@@ -208,7 +208,7 @@ def run_analysis(
         predicted = _templated(analysis, out, chosen, running)
         observed = bool(analysis.data) and (unblind or analysis.unblinded)
         tell = _telling(running)
-        inferred = _inferred(out, observed, impacts, toys, tell)
+        inferred = _inferred(analysis, out, observed, impacts, toys, tell)
         if (out / "templates" / _UNPRUNED).is_file():
             effect = _effect_of_pruning(out, tell)
             predicted = replace(predicted, numbers={**predicted.numbers, **effect})
@@ -283,13 +283,23 @@ def _write_templates(path: Path, made: Templates) -> None:
 
 
 def _inferred(
-    out: Path, observed: bool, impacts: bool, toys: int, tell: Callable[[str], None]
+    analysis: Analysis,
+    out: Path,
+    observed: bool,
+    impacts: bool,
+    toys: int,
+    tell: Callable[[str], None],
 ) -> list[Result]:
     """Fit, significance and limit of the workspace."""
     workspace = out / "templates" / _WORKSPACE
     options: dict[str, Any] = {"observed": observed, "overwrite": True}
-    steps = {
-        "fit": (inference.fit, options | {"impacts": impacts}),
+
+    def fit(*given: Path, **chosen: Any) -> Result:
+        found = inference.fit(*given, **chosen)
+        return after_fit(analysis, out, found, observed=observed)
+
+    steps: dict[str, tuple[Callable[..., Result], dict[str, Any]]] = {
+        "fit": (fit, options | {"impacts": impacts}),
         "significance": (inference.significance, options | {"toys": toys}),
         "limit": (inference.limit, options),
     }

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import yaml
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from fivesigma.formats.containers.root import read_histograms
 from fivesigma.plots.stacks import stack
 from fivesigma.results import Number, Result, Table
 from fivesigma.search.description import Analysis
@@ -15,7 +21,9 @@ from fivesigma.search.templates import Templates, normalisation
 from fivesigma.search.workspace import Pruned
 from fivesigma.workflows.selecting import Chosen
 
-__all__ = ["cutflow", "predictions"]
+__all__ = ["after_fit", "cutflow", "predictions"]
+
+Array = NDArray[np.float64]
 
 
 def cutflow(analysis: Analysis, chosen: Sequence[Chosen]) -> Result:
@@ -111,19 +119,73 @@ def _yields(analysis: Analysis, numbers: dict[str, Number]) -> Table:
     return Table(("Region", *columns), tuple(rows))
 
 
-def _figure(analysis: Analysis, templates: Templates, region: str, names: list[str]) -> object:
-    info = analysis.region(region)
-    labels = {name: analysis.samples[name].label or name for name in names}
+def _figure(analysis: Analysis, templates: Templates, region: str, names: list[str]) -> Figure:
     observed = templates.observed.get(region)
-    luminosity = f"{analysis.luminosity / 1000:.3g} fb$^{{-1}}$" if analysis.luminosity else ""
-    return stack(
+    return _stack(
+        analysis,
+        region,
         templates.nominal(region, names[0]).axes["x"].edges,
-        {labels[name]: contents(templates.nominal(region, name))[0] for name in names},
+        {name: contents(templates.nominal(region, name))[0] for name in names},
         None if observed is None else contents(observed)[0],
         np.sqrt(np.diag(prefit_covariance(analysis, templates, region))),
-        signal=tuple(labels[name] for name in names if name in analysis.signal),
+    )
+
+
+def _stack(
+    analysis: Analysis,
+    region: str,
+    edges: Array,
+    heights: Mapping[str, Array],
+    data: Array | None,
+    uncertainty: Array,
+) -> Figure:
+    """A region with the labels that the analysis gives."""
+    info = analysis.region(region)
+    labels = {name: analysis.samples[name].label or name for name in heights}
+    luminosity = f"{analysis.luminosity / 1000:.3g} fb$^{{-1}}$" if analysis.luminosity else ""
+    return stack(
+        edges,
+        {labels[name]: each for name, each in heights.items()},
+        data,
+        uncertainty,
+        signal=tuple(labels[name] for name in heights if name in analysis.signal),
         axis=info.axis,
         region=info.label,
         experiment=analysis.experiment,
         collisions=analysis.collisions or luminosity,
     )
+
+
+def after_fit(analysis: Analysis, out: Path, fit: Result, *, observed: bool) -> Result:
+    """What the fit found, with its regions drawn over the discriminant and not bin numbers.
+
+    Args:
+        analysis: the description.
+        out: folder of the analysis, with its templates and the fit's tables for HEPData.
+        fit: what `inference.fit` gave.
+        observed: whether data were fitted; else none are drawn.
+    """
+    regions = [name for name, each in analysis.regions.items() if each.kind != "validation"]
+    replaced = {f"{region} {when}" for region in regions for when in _WHEN}
+    figures = {name: each for name, each in fit.figures.items() if name not in replaced}
+    stored = read_histograms(str(out / "templates" / "templates.root"))
+    drawn = {}
+    for region in regions:
+        edges = next(h.axes[0].edges for n, h in stored.items() if n.startswith(f"{region}/"))
+        table = yaml.safe_load((out / "fit" / "hepdata" / f"{region}.yaml").read_text())
+        columns = {
+            each["header"]["name"].removesuffix(" events"): each["values"]
+            for each in table["dependent_variables"]
+        }
+        values = {n: np.array([v["value"] for v in each]) for n, each in columns.items()}
+        heights = {name: values[name] for name in analysis.simulated if name in values}
+        data = values["data"] if observed else None
+        error = np.array([v["errors"][0]["symerror"] for v in columns["total"]])
+        drawn[f"Region {region} after the fit"] = _stack(
+            analysis, region, edges, heights, data, error
+        )
+    return replace(fit, figures={**drawn, **figures})
+
+
+#: figures of regions that `inference.fit` draws over bin numbers
+_WHEN = ("before the fit", "after the fit")
