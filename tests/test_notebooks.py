@@ -11,8 +11,11 @@ from typing import Any
 import nbformat
 import pytest
 
+from fivesigma.units import mass
+
 ROOT = Path(__file__).parents[1]
 TIER_0 = ROOT / "notebooks" / "tier-0" / "particle-classification.ipynb"
+DIMUON = ROOT / "notebooks" / "dimuon.ipynb"
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 LARGEST = 1.5e6  # bytes
 #: texts that only one machine knows, or one run
@@ -43,22 +46,30 @@ def notebook(request):
     return request.param
 
 
-@pytest.mark.slow
-def test_tier_0_runs(tmp_path):
+def run(notebook: Path, folder: Path, **environment: str) -> None:
     """In a folder of its own, so that nothing is written next to the notebook."""
-    shutil.copy(TIER_0, tmp_path)
-    small = {"FIVESIGMA_NOTEBOOK_JETS": "300", "FIVESIGMA_NOTEBOOK_EPOCHS": "2"}
-    command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=600", TIER_0.name]
+    shutil.copy(notebook, folder)
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=600", notebook.name]
     done = subprocess.run(
         [*command, "--rootdir=.", "-p", "no:cacheprovider"],
-        cwd=tmp_path,
-        env={**os.environ, **small},
+        cwd=folder,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_tier_0_runs(tmp_path):
+    run(TIER_0, tmp_path, FIVESIGMA_NOTEBOOK_JETS="300", FIVESIGMA_NOTEBOOK_EPOCHS="2")
     assert (tmp_path / "runs" / "tier-0" / "300-jets" / "jets" / "manifest.json").is_file()
+
+
+@pytest.mark.slow
+def test_dimuon_runs(tmp_path, real_data):
+    run(DIMUON, tmp_path, FIVESIGMA_REAL_DATA=str(real_data))
 
 
 def test_is_committed_as_it_ran(notebook):
@@ -101,3 +112,12 @@ def test_tier_0_says_what_its_outputs_show():
     assert min(area["mass"], area["tau32"]) > 0.8
     agreement = re.search(r"(\d+)% of 100 images", printed(TIER_0, "package"))
     assert agreement and int(agreement[1]) >= 98
+
+
+@pytest.mark.parametrize(
+    ("cell", "pdg_id"), [("jpsi", 443), ("upsilon", 553), ("z", 23)], ids=["jpsi", "upsilon", "z"]
+)
+def test_dimuon_finds_the_masses_of_the_pdg(cell, pdg_id):
+    found = re.search(r"^\w+: \((\d+\.\d+) ± .*p = (\S+)$", printed(DIMUON, cell), re.MULTILINE)
+    assert found and float(found[1]) == pytest.approx(mass(pdg_id), rel=5e-3)
+    assert float(found[2]) > 0.05

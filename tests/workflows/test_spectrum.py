@@ -229,6 +229,7 @@ def test_masses_that_are_not_finite(tmp_path):
         ({"quantity": "mass >"}, "at column"),
         ({"where": "mass"}, "compare it with a number"),
         ({"files": "none.csv"}, "no file"),
+        ({"where": "mass < 0"}, "none of 8000 events passes 'mass < 0'"),
         ({"fits": {}}, "nothing to do"),
         ({"fits": {"a": {"range": [3.4, 2.8], "peaks": {}}}}, "fits.a: range: got"),
         (

@@ -71,7 +71,11 @@ def spectrum(
         FileNotFoundError: no such file.
         ValueError: a description or data that no fit can be made of, or results that exist.
     """
-    if Path(source).suffix in (".yaml", ".yml"):
+    if (out / "results.json").exists() and not overwrite:
+        message = f"{out}/results.json exists; choose another --out or give --overwrite"
+        raise ValueError(message)
+    yaml_given = Path(source).suffix in (".yaml", ".yml")
+    if yaml_given:
         _refuse_both(quantity, where, range, peaks)
         described = Spectrum.read(source)
     else:
@@ -85,12 +89,12 @@ def spectrum(
         )
         described = Spectrum(files=(source,), quantity=quantity, where=where, label=label,
                              unit=unit, overview=Overview(), fits={"fit": fit})  # fmt: skip
-    if (out / "results.json").exists() and not overwrite:
-        message = f"{out}/results.json exists; choose another --out or give --overwrite"
-        raise ValueError(message)
     values, read = read_quantity(described, quiet=quiet)
     sections = measure(described, values, unblind=unblind)
-    _write(described, sections, out, _facts(described, len(values), read), source, unblind)
+    # options are in the configuration that is written
+    repeats = source if yaml_given else f"{out}/config.yaml"
+    command = ["fivesigma", "spectrum", repeats, *(["--unblind"] if unblind else [])]
+    _write(described, sections, out, _facts(described, len(values), read), shlex.join(command))
     return Result(
         f"{described.title}: {len(values)} events",
         {name: number for each in sections for name, number in each.numbers.items()},
@@ -131,8 +135,7 @@ def _write(
     sections: Sequence[Result],
     out: Path,
     facts: Mapping[str, str],
-    source: str,
-    unblind: bool,
+    command: str,
 ) -> None:
     masses = {
         f"{name.removesuffix('/mass')}: mass": number
@@ -140,7 +143,6 @@ def _write(
         for name, number in each.numbers.items()
         if name.endswith("/mass") and f"{name}_deviation" in each.numbers
     }
-    command = shlex.join(["fivesigma", "spectrum", source, *(["--unblind"] if unblind else [])])
     write_report(out / "report.html", described.title, sections, facts, [command],
                  headline=masses, overwrite=True)  # fmt: skip
     write_figures(out / "figures", {k: f for each in sections for k, f in each.figures.items()})

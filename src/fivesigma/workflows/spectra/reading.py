@@ -31,8 +31,8 @@ def read_quantity(described: Spectrum, *, quiet: bool = False) -> tuple[Array, i
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: unknown fields, a quantity that is not one number an event, NaN or infinite
-            values.
+        ValueError: unknown fields, no event that passes, a quantity that is not one number an
+            event, NaN or infinite values.
     """
     source, formula = described.input, expressions.parse(described.quantity)
     names = formula.names | (expressions.parse(source.where).names if source.where else set())
@@ -49,6 +49,9 @@ def read_quantity(described: Spectrum, *, quiet: bool = False) -> tuple[Array, i
                 progress(done)
         read += done
     values = np.concatenate(parts)
+    if not len(values):
+        message = f"none of {read} events passes {source.where!r} with a {described.quantity!r}"
+        raise ValueError(message)
     bad = int(np.count_nonzero(~np.isfinite(values)))
     if bad:
         message = (
