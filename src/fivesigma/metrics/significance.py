@@ -41,11 +41,11 @@ def ams(s: ArrayLike, b: ArrayLike, b_r: float = 10.0) -> Array:
     return asimov_significance(s, np.asarray(b, np.float64) + b_r)
 
 
-def asimov_significance(s: ArrayLike, b: ArrayLike, uncertainty: float = 0.0) -> Array:
+def asimov_significance(s: ArrayLike, b: ArrayLike, sigma_b: ArrayLike = 0.0) -> Array:
     r"""Expected discovery significance of a counting experiment.
 
-    arXiv:1007.1727, eq. 97; with a background known to sigma = uncertainty * b only, Cowan's
-    extension
+    arXiv:1007.1727, eq. 97; with a background known to +- sigma only, Cowan's extension (2012,
+    "Discovery sensitivity for a counting experiment with background uncertainty")
 
     $$Z^2 = 2\Big[n \ln\frac{n (b + \sigma^2)}{b^2 + n \sigma^2} - \frac{b^2}{\sigma^2}
     \ln\Big(1 + \frac{\sigma^2 s}{b (b + \sigma^2)}\Big)\Big],\quad n = s + b$$
@@ -53,23 +53,23 @@ def asimov_significance(s: ArrayLike, b: ArrayLike, uncertainty: float = 0.0) ->
     Args:
         s: (...) signal events, >= 0; negative ones, from negative weights, count as 0.
         b: (...) background events, > 0.
-        uncertainty: relative, of the background.
+        sigma_b: (...) uncertainty of the background, in events.
     """
     s, b = np.maximum(np.asarray(s, np.float64), 0), np.asarray(b, np.float64)
-    n = s + b
-    if uncertainty == 0:
-        square = n * np.log1p(s / b) - s
-    else:
-        variance = (uncertainty * b) ** 2
-        square = n * np.log(n * (b + variance) / (b**2 + n * variance))
-        square -= b**2 / variance * np.log1p(variance * s / (b * (b + variance)))
-    return np.sqrt(np.maximum(2 * square, 0))
+    n, variance = s + b, np.square(np.asarray(sigma_b, np.float64))
+    exact = n * np.log1p(s / b) - s
+    if variance.any():
+        v = np.where(variance > 0, variance, 1.0)
+        known = n * np.log(n * (b + v) / (b**2 + n * v))
+        known -= b**2 / v * np.log1p(v * s / (b * (b + v)))
+        exact = np.where(variance > 0, known, exact)
+    return np.sqrt(np.maximum(2 * exact, 0))
 
 
 #: name -> significance of (s, b, relative uncertainty of b)
 SIGNIFICANCES: dict[str, Callable[[Array, Array, float], Array]] = {
     "simple": lambda s, b, uncertainty: simple_significance(s, b),
-    "asimov": asimov_significance,
+    "asimov": lambda s, b, uncertainty: asimov_significance(s, b, uncertainty * b),
     "ams": lambda s, b, uncertainty: ams(s, b),
 }
 

@@ -147,13 +147,19 @@ def _significance(sample: Sample) -> Result:
     weight = sample.expectation(sample.events)
     numbers: dict[str, Number] = {}
     figures: dict[str, Any] = {}
+    failed: list[str] = []
     for kind, label in _LABELS.items():
         options = (kind, sample.background_uncertainty)
         curves = {}
         for name, score in sample.scores.items():
             curves[name] = significance_curve(sample.y, score, weight, *options)
-            half = sample.shares.half
-            numbers[f"{name}/{kind}"] = best_cut(sample.y, score, weight, half, *options)
+            try:
+                found = best_cut(sample.y, score, weight, sample.shares.half, *options)
+                numbers[f"{name}/{kind}"] = found
+            except (
+                ValueError
+            ) as error:  # too few events for a cut: the curve is shown all the same
+                failed.append(f"{name}: {error}")
         title = {"asimov": "Expected significance", "simple": "s over root b", "ams": "AMS"}[kind]
         figures[f"{title} against the cut"] = significance_cuts(curves, label)
     s, b = (weight[sample.y == k].sum() for k in (1, 0))
@@ -163,6 +169,7 @@ def _significance(sample: Sample) -> Result:
         "errors are those of the simulation's size. Numbers are of cuts found on one half of the "
         "events and applied to the other."
     )
+    note += "".join(f" {each}." for each in dict.fromkeys(failed))
     return Result("Significance", numbers, figures, note=note)
 
 

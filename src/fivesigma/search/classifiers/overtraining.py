@@ -83,7 +83,8 @@ def overtraining(trained: Folded, events: ak.Array) -> Overtraining:
         rows = {"train": shares.train(number), "test": shares.test(number)}
         score = {k: member.scores(cache.take(r))[:, SIGNAL] for k, r in rows.items()}
         areas = [auc(label[r] == SIGNAL, score[k], weight[r]) for k, r in rows.items()]
-        gaps.append((areas[0].value - areas[1].value, np.hypot(*(a.uncertainty for a in areas))))
+        error = float(np.hypot(areas[0].uncertainty, areas[1].uncertainty))
+        gaps.append((areas[0].value - areas[1].value, error))
         for index, name in enumerate(CLASSES):
             of = {k: label[r] == index for k, r in rows.items()}
             for k, r in rows.items():
