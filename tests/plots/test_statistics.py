@@ -41,8 +41,10 @@ def test_figures_stand_in_pages(figures, name):
 
 
 def test_pulls_are_drawn_where_they_are(result, figures):
-    drawn = figures["pulls"].axes[0].lines[-1].get_xdata()
-    np.testing.assert_allclose(drawn, [each.pull for each in statistics.pulls(result)])
+    drawn = figures["pulls"].axes[0].containers[0][0].get_xdata()
+    np.testing.assert_allclose(
+        np.asarray(drawn, float), [each.pull for each in statistics.pulls(result)]
+    )
 
 
 def test_bars_of_a_ranking_are_impacts(result, figures):

@@ -55,7 +55,7 @@ def test_higgs_to_four_leptons(real_data):
     """Few events a bin: p-values of pseudo-experiments within a factor of 2 of the formula."""
     model = statistics.build(workspaces.higgs_4l(real_data))
     found = statistics.significance(model)
-    p = statistics.p_value(statistics.toys(model, n=40_000, seed=1), found.q0)
+    p = statistics.p_value(statistics.toys(model, n=20_000, seed=1), found.q0)
     assert found.p_observed / 2 < p.value < 2 * found.p_observed
 
 

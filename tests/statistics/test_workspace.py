@@ -175,8 +175,9 @@ def test_patches_that_are_not_there(folder):
 
 def test_a_patch_may_remove_a_region():
     """Its data go with it, as in published likelihoods."""
-    workspace = workspaces.random_workspace(1)
-    assert len(workspace["channels"]) > 1
+    workspace = next(
+        made for made in map(workspaces.random_workspace, range(100)) if len(made["channels"]) == 3
+    )
     name = workspace["channels"][1]["name"]
     made = statistics.patched(workspace, [{"op": "remove", "path": "/channels/1"}])
     assert name not in [each["name"] for each in made["observations"]]

@@ -130,10 +130,7 @@ def cls(model: Model, mu: ArrayLike = 1.0, data: ArrayLike | None = None) -> CLs
     """
     values = np.atleast_1d(np.asarray(mu, np.float64))
     asimov, background = profiled_asimov(model, 0.0, data)
-    free = fit_many(model, data, poi_lower=0.0)
-    held = fit_many(model, data, fixed={model.poi_name: values}, start=free.theta)
-    q = np.clip(2 * (held.half_deviance - free.half_deviance), 0, None)
-    q = np.where(free.theta[:, model.poi] > values, 0.0, q)
+    q, free, held = statistic(model, values, data, 0.0, upper_limit=True)
     # the free fit to Asimov data is what they were made of: its deviance is 0
     expected = fit_many(model, asimov, fixed={model.poi_name: values}, start=background)
     note = reasons(np.concatenate([free.status, held.status, expected.status]))

@@ -122,7 +122,7 @@ def limit(
     nominal = statistics.cls(model, 1.0, data)
     note = f"upper limit at {100 * level:g} % CL"
     numbers: dict[str, Number] = {}
-    if observed:
+    if observed and np.isfinite(found.observed):
         numbers["mu_limit_observed"] = Number(found.observed, note=note)
         numbers["cls_observed"] = Number(float(nominal.observed[0]), note="CLs of mu = 1")
     for sigma, value in zip(BANDS, found.expected, strict=True):
@@ -174,16 +174,18 @@ def significance(
     data = model.data if observed else model.asimov(1.0)
     found = statistics.significance(model, data)
     numbers: dict[str, Number] = {}
-    if observed:
+    if observed and np.isfinite(found.observed):  # else the note tells which fit failed
         numbers["z_observed"] = Number(found.observed, note="asymptotic")
         numbers["p_observed"] = Number(found.p_observed, note="asymptotic, one-sided")
     numbers["z_expected"] = Number(found.expected, note="asymptotic, Asimov data of mu = 1")
     numbers["p_expected"] = Number(found.p_expected, note="asymptotic, one-sided")
     figures: dict[str, Any] = {}
     notes = [found.note]
-    if toys:
-        drawn = statistics.toys(model, 0.0, toys, seed, data=data)
-        goal = found.q0 if observed else found.expected**2
+    goal = found.q0 if observed else found.expected**2
+    if toys and np.isfinite(goal):
+        # closed data must not pull what the pseudo-experiments are drawn with
+        theta = None if observed else model.parameters.init
+        drawn = statistics.toys(model, 0.0, toys, seed, data=data, theta=theta)
         which = "observed" if observed else "expected"
         p = statistics.p_value(drawn, goal)
         numbers[f"p_{which}_toys"] = p
