@@ -127,6 +127,17 @@ def test_weighted_errors_cover():
     assert np.std(pulls) == pytest.approx(1, abs=0.27)
 
 
+def test_negative_weights_subtract():
+    """A tenth of the events with weight -1: yields fall by a fifth, the peak stays."""
+    x = sample(11)
+    weight = np.where(np.arange(len(x)) % 10, 1.0, -1.0)
+    fit = fit_events(peak_on_exponential(), x, weights=weight)
+    plain = fit_events(peak_on_exponential(), x)
+    assert fit.values[0] + fit.values[3] == pytest.approx(weight.sum(), rel=1e-3)
+    assert abs(fit.values[1] - plain.values[1]) < plain.errors[1]
+    assert fit.errors[1] > plain.errors[1]
+
+
 def test_pulls_of_many_toys_are_standard_normal():
     model, rng = peak_on_exponential(), np.random.default_rng(7)
     counts = rng.poisson(model.expected(EDGES, TRUTH), (500, 60))
@@ -261,6 +272,12 @@ def test_events_that_cannot_be_fitted(values, options, message):
         (np.ones(59), EDGES, {}, r"expected \(B,\), \(B,\) and \(B \+ 1,\)"),
         (np.ones(60), EDGES[::-1], {}, "edges of bins must be finite and rise"),
         (np.full(60, np.nan), EDGES, {}, "must be finite"),
+        (
+            np.where(EDGES[1:] < 2.815, -1, 9),
+            EDGES,
+            {},
+            "1 bins are below 0, the first is bin 0 with -1",
+        ),
         (np.ones(60), EDGES, {"start": {"jpsi/mas": 1}}, "no free parameter 'jpsi/mas'"),
         (np.ones(60), EDGES, {"minos": ["mass"]}, "no free parameter 'mass'"),
     ],
@@ -275,6 +292,13 @@ def test_histograms_that_cannot_be_fitted(counts, edges, options, message):
     [
         (lambda: peak_on_exponential(start={"masss": 3.1}), "did you mean mass"),
         (lambda: Model((), LIMITS), "expected one or more"),
+        (
+            lambda: Model(
+                (Component("a", SHAPES["gaussian"], fixed={"yield": 1, "mass": 3, "sigma": 1}),),
+                LIMITS,
+            ),
+            "nothing to fit",
+        ),
         (lambda: Model((Component("a", SHAPES["gaussian"]),), (3.4, 2.8)), "the lower first"),
         (
             lambda: Model((Component("a", SHAPES["power-law"]),), (-1.0, 2.0)),

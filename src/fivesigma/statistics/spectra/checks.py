@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fivesigma.statistics.spectra.model import Model
 
-__all__ = ["check_histogram", "inside", "problems"]
+__all__ = ["check_histogram", "check_positive", "inside", "problems"]
 
 Array = NDArray[np.float64]
 #: parameters this near to a bound, in units of its distance from the other, are at it
@@ -84,6 +84,22 @@ def check_histogram(model: Model, counts: Array, edges: Array, variances: Array)
         message = (
             f"{known:.0f} events in {filled} filled bins cannot tell {free} parameters "
             f"({', '.join(model.names)}); fix some, choose simpler shapes, or widen the range"
+        )
+        raise ValueError(message)
+
+
+def check_positive(counts: Array) -> None:
+    """Refuse bins below 0, which no Poisson likelihood has.
+
+    Raises:
+        ValueError: says which.
+    """
+    bad = np.flatnonzero(counts < 0)
+    if len(bad):
+        at = int(bad[0])
+        message = (
+            f"{len(bad)} bins are below 0, the first is bin {at} with {counts[at]:g}; "
+            "make the bins wider, or fit the events one by one"
         )
         raise ValueError(message)
 

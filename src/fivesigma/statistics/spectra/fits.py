@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from iminuit import Minuit
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
 from fivesigma.results import Number
-from fivesigma.statistics.spectra.checks import check_histogram, inside, problems
+from fivesigma.statistics.spectra.checks import check_histogram, check_positive, inside, problems
 from fivesigma.statistics.spectra.model import YIELD, Model, jacobian
 from fivesigma.statistics.spectra.scoring import TINY, deviance
 from fivesigma.statistics.spectra.starting import starting_values
@@ -82,7 +82,10 @@ class Fit:
 
     @property
     def p_value(self) -> float:
-        """Probability of a fit at least as bad, by the chi-squared distribution."""
+        """Probability of a fit at least as bad, by the chi-squared distribution.
+
+        It needs some five events in most bins.
+        """
         return float(chi2.sf(self.chi2, self.ndf)) if self.ndf > 0 else 1.0
 
     def numbers(self, unit: str = "") -> dict[str, Number]:
@@ -139,16 +142,17 @@ def fit_histogram(
     """
     n, bins = np.asarray(counts, dtype=np.float64), np.asarray(edges, dtype=np.float64)
     spread = n if variances is None else np.asarray(variances, dtype=np.float64)
+    check_positive(n)
     check_histogram(model, n, bins, spread)
-    scale = _scale(n, spread)
+    data = _Data(n, bins, spread, spread)
 
     def cost(theta: Array) -> float:
-        return float(deviance(n, model.expected(bins, theta)).sum()) / scale
+        return float(deviance(n, model.expected(bins, theta)).sum())
 
     def logarithms(theta: Array) -> Array:
         return np.log(np.maximum(model.expected(bins, theta), TINY))
 
-    return _minimised(model, cost, logarithms, (n, bins, spread), spread, scale, start, minos)
+    return _minimised(model, data, cost, logarithms, start, minos)
 
 
 def fit_events(
@@ -178,65 +182,81 @@ def fit_events(
     edges = np.linspace(*model.limits, bins + 1)
     counts, spread = np.histogram(x, edges, weights=w)[0], np.histogram(x, edges, weights=w**2)[0]
     check_histogram(model, counts, edges, spread)
-    scale = _scale(counts, spread)
 
     def logarithms(theta: Array) -> Array:
         return np.log(np.maximum(model.intensity(x, theta), TINY))
 
     def cost(theta: Array) -> float:
-        return 2 * float(model.total(theta).item() - w @ logarithms(theta)) / scale
+        return 2 * float(model.total(theta).item() - w @ logarithms(theta))
 
-    binned = (counts, edges, spread)
-    return _minimised(model, cost, logarithms, binned, w**2, scale, start, minos)
+    return _minimised(model, _Data(counts, edges, spread, w**2), cost, logarithms, start, minos)
 
 
-def _scale(counts: Array, variances: Array) -> float:
-    """Mean weight: it makes Minuit's idea of one sigma fit to weighted events."""
-    return float(variances.sum() / counts.sum())
+@dataclass(frozen=True)
+class _Data:
+    """A histogram (B,), and the squared weights (N,) of what the likelihood sums over."""
+
+    counts: Array
+    edges: Array
+    variances: Array
+    squares: Array
+
+    @property
+    def scale(self) -> float:
+        """Mean weight: it makes Minuit's idea of one sigma fit to weighted events."""
+        return float(self.variances.sum() / self.counts.sum())
 
 
 def _minimised(
     model: Model,
+    data: _Data,
     cost: Callable[[Array], float],
     logarithms: Callable[[Array], Array],
-    binned: tuple[Array, Array, Array],
-    squares: Array,
-    scale: float,
     start: Mapping[str, float] | None,
     minos: Sequence[str] | bool,
 ) -> Fit:
-    counts, edges, variances = binned
-    given = start or {}
+    """The minimum of a cost, twice the negative log-likelihood.
+
+    Args:
+        model: what is fitted.
+        data: of the fit.
+        cost: of the parameters (P,).
+        logarithms: of the expectations, (..., P) -> (..., N), whose slopes weights need.
+        start: of some parameters.
+        minos: parameters whose profile likelihood is wanted; True: all.
+    """
     wanted = model.names if minos is True else tuple(minos or ())
+    begin = _begin(model, data, start or {}, wanted)
+    minuit = Minuit(lambda theta: cost(theta) / data.scale, begin, name=model.names)
+    minuit.errordef = Minuit.LEAST_SQUARES
+    minuit.limits = list(zip(*model.bounds(float(data.counts.sum())), strict=True))
+    with np.errstate(all="ignore"):  # trial steps may go where nothing is finite
+        minuit.migrad(ncall=20_000)
+        minuit.hesse()
+    theta, covariance = np.array(minuit.values), np.zeros((len(begin), len(begin)))
+    found = problems(model, minuit, theta, float(data.counts.sum()))
+    if minuit.covariance is not None:
+        covariance = np.asarray(minuit.covariance)
+    fit = Fit(model, theta, covariance, data.counts, data.edges, data.variances, {},
+              bool(minuit.valid), tuple(found))  # fmt: skip
+    if fit.weighted:
+        slopes = jacobian(logarithms, theta, model.sizes(theta))  # (N, P)
+        inverse = covariance / data.scale
+        return replace(fit, covariance=inverse @ (slopes.T * data.squares @ slopes) @ inverse)
+    profile, failed = _profiled(minuit, wanted)
+    return replace(fit, minos=profile, problems=(*found, *failed))
+
+
+def _begin(model: Model, data: _Data, given: Mapping[str, float], wanted: Sequence[str]) -> Array:
+    """Starting values; names that are given or wanted must be free parameters."""
     for name in (*given, *wanted):
         if name not in model.names:
             message = f"no free parameter {name!r}; choose from {', '.join(model.names)}"
             raise ValueError(message)
-    begin = starting_values(model, counts, edges)
+    begin = starting_values(model, np.maximum(data.counts, 0.0), data.edges)
     for name, value in given.items():
         begin[model.names.index(name)] = value
-    minuit = Minuit(cost, begin, name=model.names)
-    minuit.errordef = Minuit.LEAST_SQUARES  # the cost is twice the negative log-likelihood
-    minuit.limits = list(zip(*model.bounds(float(counts.sum())), strict=True))
-    with np.errstate(all="ignore"):  # trial steps may go where nothing is finite
-        minuit.migrad(ncall=20_000)
-        minuit.hesse()
-    theta = np.array(minuit.values)
-    weighted = not np.allclose(counts, variances)
-    covariance = np.asarray(minuit.covariance) if minuit.covariance is not None else None
-    found = problems(model, minuit, theta, float(counts.sum()))
-    profile: dict[str, tuple[float, float]] = {}
-    if covariance is None:
-        covariance = np.zeros((len(theta), len(theta)))
-    elif weighted:
-        slopes = jacobian(logarithms, theta, model.sizes(theta))  # (N, P)
-        covariance = covariance / scale
-        covariance = covariance @ (slopes.T * squares @ slopes) @ covariance
-    else:
-        profile, failed = _profiled(minuit, wanted)
-        found += failed
-    return Fit(model, theta, np.asarray(covariance), counts, edges, variances, profile,
-               bool(minuit.valid), tuple(found))  # fmt: skip
+    return begin
 
 
 def _profiled(

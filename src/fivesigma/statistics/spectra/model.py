@@ -87,6 +87,9 @@ class Model:
             raise ValueError(message)
         for component in self.components:
             self._check(component)
+        if not self.names:
+            message = "all parameters are fixed, there is nothing to fit; free at least a yield"
+            raise ValueError(message)
 
     def _check(self, component: Component) -> None:
         if component.shape.positive and self.limits[0] <= 0:
@@ -140,13 +143,12 @@ class Model:
 
     def sizes(self, theta: Array) -> Array:
         """What a small change of each parameter is measured against, of the form of theta."""
-        typical = [
-            1.0
-            if p is None or p.kind == "number"
-            else abs(p.scaled(self.limits)[2] - p.scaled(self.limits)[1]) * 0.01
-            for p in self.parameters
-        ]
-        return np.maximum(np.abs(theta), typical) if len(typical) else theta
+        typical = []
+        for each in self.parameters:
+            _, lower, upper = each.scaled(self.limits) if each else (0.0, 0.0, 0.0)
+            long = each is not None and each.kind != "number"
+            typical.append(0.01 * (upper - lower) if long else 1.0)
+        return np.maximum(np.abs(theta), typical)
 
     def parts(self, theta: ArrayLike) -> dict[str, dict[str, Any]]:
         """Component -> parameter -> value, fixed and tied ones included.
