@@ -316,7 +316,7 @@ def called(monkeypatch):
         "limit": {"mu_limit_expected": Number(0.6)},
     }.items():
         monkeypatch.setattr(inference, name, step(name, numbers))
-    as_it_is = "fivesigma.workflows.analyse.after_fit"
+    as_it_is = "fivesigma.workflows.inferring.after_fit"
     monkeypatch.setattr(as_it_is, lambda analysis, out, fit, observed: fit)
     return calls
 

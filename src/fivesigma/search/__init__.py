@@ -10,6 +10,7 @@ from fivesigma.search.description import (
     read_analysis,
 )
 from fivesigma.search.samples import Input, Sample
+from fivesigma.search.scores import Score
 from fivesigma.search.systematics import (
     FreeNormalisation,
     HistogramVariation,
@@ -37,6 +38,7 @@ __all__ = [
     "Pruning",
     "Region",
     "Sample",
+    "Score",
     "Systematic",
     "Templates",
     "Templating",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["asimov_significance", "best_edges", "equal_signal_edges"]
+from fivesigma.metrics.significance import asimov_significance
+
+__all__ = ["best_edges", "equal_signal_edges"]
 
 Array = NDArray[np.float64]
 
@@ -14,26 +16,6 @@ Array = NDArray[np.float64]
 _LARGEST_ERROR = 0.3
 #: fewer bins are taken where they reach this part of the best significance
 _ENOUGH = 0.99
-
-
-def asimov_significance(s: Array, b: Array, variance: Array) -> Array:
-    """Median significance of s signal events over b +- sqrt(variance) background events.
-
-    Cowan (2012), "Discovery sensitivity for a counting experiment with background uncertainty",
-    equation 20; without uncertainty equation 97 of arXiv:1007.1727.
-
-    Args:
-        s: expected signal, any shape.
-        b: expected background, > 0, of the same shape.
-        variance: of the background, of the same shape.
-
-    Returns:
-        In standard deviations; 0 where there is no signal.
-    """
-    s, b, v = np.maximum(s, 0.0), np.asarray(b, np.float64), np.maximum(variance, 1e-12 * b)
-    first = (s + b) * np.log((s + b) * (b + v) / (b * b + (s + b) * v))
-    second = b * b / v * np.log1p(v * s / (b * (b + v)))
-    return np.sqrt(np.maximum(2 * (first - second), 0.0))
 
 
 def equal_signal_edges(edges: Array, signal: Array, bins: int) -> Array:
@@ -67,8 +49,8 @@ def best_edges(
 ) -> Array:
     """Edges of at most `bins` bins with the largest expected significance, out of fine ones.
 
-    The sum of the squared significances of the bins is maximised exactly, by dynamic programming
-    over the fine edges. Fewer bins are taken where they reach 99 % of it.
+    The sum of the squares of the bins' Asimov significances is maximised exactly, by dynamic
+    programming over the fine edges. Fewer bins are taken where they reach 99 % of it.
 
     Args:
         edges: (F + 1,) fine edges.
@@ -113,5 +95,6 @@ def _gains(s: Array, b: Array, variance: Array, uncertainty: float, least: float
     allowed &= np.sqrt(np.maximum(spread, 0.0)) <= _LARGEST_ERROR * background
     allowed &= np.arange(len(s) + 1)[:, None] < np.arange(len(s) + 1)[None, :]
     full = np.where(allowed, background, 1.0)
-    z = asimov_significance(signal, full, np.maximum(spread, 0) + (uncertainty * full) ** 2)
+    error = np.sqrt(np.maximum(spread, 0.0) + (uncertainty * full) ** 2)
+    z = asimov_significance(signal, full, error)
     return np.where(allowed, z**2, -np.inf)

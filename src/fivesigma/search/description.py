@@ -17,7 +17,9 @@ from typing import Any, Literal
 
 from fivesigma import expressions
 from fivesigma.formats.mappings.yamlfile import read_yaml
+from fivesigma.search.regions import Binning, Region
 from fivesigma.search.samples import Sample
+from fivesigma.search.scores import Score
 from fivesigma.search.systematics import Luminosity, ShapeSystematic, Systematic
 from fivesigma.search.typed import build, nearest
 
@@ -31,91 +33,6 @@ __all__ = [
     "described",
     "read_analysis",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Binning:
-    """Bins of the discriminant.
-
-    Attributes:
-        edges: of the bins; or
-        bins: so many of equal width in `range`, with method "given"; else the number of bins
-            ("equal-signal"), or the most that there may be ("significance").
-        range: lower and upper end.
-        method: "equal-signal": the same expected signal in each bin; "significance": chosen for
-            the largest expected significance. Both look at one half of the simulated events, and
-            only the other half makes the templates.
-        background_uncertainty: relative, of the background in each bin, for "significance".
-        least_background: expected background events that a bin must have, for "significance";
-            their statistical error is below 30 % in any case.
-        fine: number of bins from which the edges are chosen.
-        overflow: whether events outside count in the first and last bin; else they are left out.
-    """
-
-    edges: tuple[float, ...] = ()
-    bins: int = 0
-    range: tuple[float, ...] = ()
-    method: Literal["given", "equal-signal", "significance"] = "given"
-    background_uncertainty: float = 0.1
-    least_background: float = 1.0
-    fine: int = 200
-    overflow: bool = False
-
-    def __post_init__(self) -> None:
-        rising = all(a < b for a, b in zip(self.edges, self.edges[1:], strict=False))
-        if self.edges and (len(self.edges) < 2 or not rising or self.bins or self.range):
-            message = (
-                f"edges: got {list(self.edges)}, expected rising numbers, and no bins or range"
-            )
-            raise ValueError(message)
-        if self.edges and self.method != "given":
-            message = f"method {self.method!r} chooses the edges; give bins and range instead"
-            raise ValueError(message)
-        if bool(self.bins) != bool(self.range) or self.bins < 0:
-            message = f"bins {self.bins}, range {list(self.range)}: give both, e.g. bins: 20"
-            raise ValueError(message)
-        if self.range and (len(self.range) != 2 or not self.range[0] < self.range[1]):
-            message = f"range: got {list(self.range)}, expected a lower and an upper end"
-            raise ValueError(message)
-
-    @property
-    def given(self) -> bool:
-        """Whether anything is said."""
-        return bool(self.edges or self.bins)
-
-    @property
-    def chosen(self) -> bool:
-        """Whether the edges are chosen from half of the events."""
-        return self.method != "given"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Region:
-    """Events that are looked at together.
-
-    Attributes:
-        kind: "signal" (its data stay closed until unblinded), "control" (in the fit), or
-            "validation" (drawn, not fitted).
-        selection: cut on events after the common selection; none: all.
-        discriminant: expression; the analysis' if none.
-        binning: the analysis' if none.
-        histogram: names of histograms in the files, which are added, where there are no events.
-        label: on figures; its name if none.
-        axis: label of the discriminant; the analysis' if none.
-    """
-
-    kind: Literal["signal", "control", "validation"] = "signal"
-    selection: str = ""
-    discriminant: str = ""
-    binning: Binning = field(default_factory=Binning)
-    histogram: tuple[str, ...] = ()
-    label: str = ""
-    axis: str = ""
-
-    def __post_init__(self) -> None:
-        for text in (self.selection, self.discriminant):
-            if text:
-                expressions.parse(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +99,7 @@ class Analysis:
         objects: collection -> cut on its objects, an expression over their fields.
         define: new quantities, expressions over the event with the objects that are left; later
             ones may use earlier ones.
+        scores: new quantity -> score of a trained run, made of these.
         selection: name -> cut on events, in the order of the cut-flow.
         discriminant: expression that is histogrammed.
         axis: its label, with its unit in brackets.
@@ -201,6 +119,7 @@ class Analysis:
     unblinded: bool = False
     objects: Mapping[str, str] = field(default_factory=dict)
     define: Mapping[str, str] = field(default_factory=dict)
+    scores: Mapping[str, Score] = field(default_factory=dict)
     selection: Mapping[str, str] = field(default_factory=dict)
     discriminant: str = ""
     axis: str = ""
@@ -216,7 +135,7 @@ class Analysis:
         for what in ("objects", "define", "selection"):
             for name, text in getattr(self, what).items():
                 _parsed(text, f"{what}.{name}")
-        _check_order(self.define)
+        _check_order(self.define, set(self.scores))
 
     @property
     def simulated(self) -> list[str]:
@@ -267,12 +186,12 @@ def _parsed(text: str, place: str) -> None:
         raise ValueError(message) from None
 
 
-def _check_order(define: Mapping[str, str]) -> None:
-    """Quantities are made of earlier ones."""
+def _check_order(define: Mapping[str, str], scores: set[str]) -> None:
+    """Quantities are made of earlier ones, and scores of quantities."""
     names = list(define)
     for index, (name, text) in enumerate(define.items()):
         used = {each.split(".")[0] for each in expressions.parse(text).names}
-        if later := used & set(names[index:]):
+        if later := used & ({*names[index:]} | scores):
             message = (
                 f"define.{name}: uses {', '.join(sorted(later))}, which is not defined before"
             )

@@ -17,6 +17,7 @@ from fivesigma.datasets import split_of
 from fivesigma.expressions.values import depth, kind
 from fivesigma.search.description import Analysis, Binning
 from fivesigma.search.samples import Input
+from fivesigma.search.scores import Score
 from fivesigma.search.selected import NOMINAL, RESULT, Selected, empty_histogram
 from fivesigma.search.systematics import ObjectVariation, WeightVariation
 from fivesigma.search.variations import changed, smeared
@@ -51,6 +52,7 @@ class Selecting:
         where: which events belong to the input.
         objects: collection -> cut on its objects.
         define: new quantity -> expression.
+        scores: new quantity -> score of a run.
         cuts: name -> cut on events, in order.
         regions: name -> how it is filled.
         weight: expression; none: 1.
@@ -63,6 +65,7 @@ class Selecting:
     where: str = ""
     objects: Mapping[str, str] = field(default_factory=dict)
     define: Mapping[str, str] = field(default_factory=dict)
+    scores: Mapping[str, Score] = field(default_factory=dict)
     cuts: Mapping[str, str] = field(default_factory=dict)
     regions: Mapping[str, Filling] = field(default_factory=dict)
     weight: str = ""
@@ -78,6 +81,8 @@ class Selecting:
             yield from (region.selection, region.discriminant)
         for variation in self.variations.values():
             yield from variation.change.values()
+        for score in self.scores.values():
+            yield from score.inputs.values()
 
     def reads(self, fields: list[str]) -> list[str] | None:
         """Which fields of the events have to be read.
@@ -93,7 +98,7 @@ class Selecting:
         words = set(re.findall(r"\w+", " ".join([*texts, *self.objects.values()])))
         wanted = set()
         for name in names:
-            if name.split(".")[0] in self.define:
+            if name.split(".")[0] in {**self.define, **self.scores}:
                 continue
             inner = [each for each in fields if each.startswith(f"{name}.")]
             ends = words.union(_MOMENTUM)
@@ -133,7 +138,7 @@ class Selecting:
         """All events, with the objects that are left."""
         for collection, text in self.objects.items():
             events = _with_objects(events, collection, text)
-        return _State(events, half, self.define)
+        return _State(events, half, self)
 
     def _filled(
         self, state: _State, factors: Mapping[str, str]
@@ -173,16 +178,23 @@ def _with_objects(events: ak.Array, collection: str, text: str) -> ak.Array:
 class _State:
     """Events on their way through the cuts; new quantities are computed when they are needed."""
 
-    def __init__(self, events: ak.Array, half: np.ndarray, define: Mapping[str, str]) -> None:
-        self.events, self.half, self.define = events, half, define
+    def __init__(self, events: ak.Array, half: np.ndarray, how: Selecting) -> None:
+        self.events, self.half, self.how = events, half, how
 
     def _need(self, text: str) -> None:
         """Compute the definitions that an expression uses, and those that they use."""
         for name in sorted(expressions.parse(text).names):
             name = name.split(".")[0]
-            if name in self.define and name not in self.events.fields:
-                self._need(self.define[name])
-                self.events = expressions.define(self.events, {name: self.define[name]})
+            if name in self.events.fields:
+                continue
+            if name in self.how.define:
+                self._need(self.how.define[name])
+                self.events = expressions.define(self.events, {name: self.how.define[name]})
+            elif name in self.how.scores:
+                score = self.how.scores[name]
+                for each in score.inputs.values():
+                    self._need(each)
+                self.events = ak.with_field(self.events, score(self.events), name)
 
     def passing(self, text: str, what: str) -> _State:
         """Those that pass a cut."""
@@ -194,7 +206,7 @@ class _State:
         except ValueError as error:
             message = f"{what}: {error}"
             raise ValueError(message) from None
-        return _State(self.events[kept], self.half[kept], self.define)
+        return _State(self.events[kept], self.half[kept], self.how)
 
     def numbers(self, text: str, what: str) -> np.ndarray:
         """(N,) finite numbers of an expression."""
@@ -273,6 +285,7 @@ def selecting(
         where=given.where,
         objects=analysis.objects,
         define=analysis.define,
+        scores=analysis.scores,
         cuts=analysis.selection,
         regions=regions,
         weight=info.weight,

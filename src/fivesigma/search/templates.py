@@ -108,6 +108,7 @@ def make_templates(analysis: Analysis, selected: Sequence[tuple[Part, Selected]]
         edges = _final_edges(analysis, region, scaled)
         overflow = analysis.region(region).binning.overflow
         for part, factor, each in scaled:
+            _check_variations(analysis, region, part, each)
             for (place, variation), filled in each.histograms.items():
                 if place != region:
                     continue
@@ -248,18 +249,33 @@ _WHERE = {
 }
 
 
+def _check_variations(analysis: Analysis, region: str, part: Part, selected: Selected) -> None:
+    """A part has every variation of its sample: else its share of the template would be lost."""
+    if part.variation != NOMINAL or (region, NOMINAL) not in selected.histograms:
+        return
+    if analysis.samples[part.sample].kind == "data":
+        return
+    for name, systematic in analysis.shapes(part.sample, region):
+        for side in systematic.sides if not isinstance(systematic, InputVariation) else ():
+            if (region, f"{name}/{side}") not in selected.histograms:
+                raise _missing((region, part.sample, f"{name}/{side}"), systematic)
+
+
 def _side(
     found: Mapping[tuple[str, str, str], hist.Hist],
     key: tuple[str, str, str],
     systematic: ShapeSystematic,
 ) -> hist.Hist:
     if key not in found:
-        region, sample, variation = key
-        name, _, side = variation.partition("/")
-        message = (
-            f"systematic {name}: its variation {side} is missing for sample {sample} in region "
-            f"{region}, expected from {_WHERE[type(systematic)]}; add it, or name in its "
-            "`samples` and `regions` what it acts on"
-        )
-        raise ValueError(message)
+        raise _missing(key, systematic)
     return found[key]
+
+
+def _missing(key: tuple[str, str, str], systematic: ShapeSystematic) -> ValueError:
+    region, sample, variation = key
+    name, _, side = variation.partition("/")
+    return ValueError(
+        f"systematic {name}: its variation {side} is missing for sample {sample} in region "
+        f"{region}, expected from {_WHERE[type(systematic)]}; add it, or name in its "
+        "`samples` and `regions` what it acts on"
+    )

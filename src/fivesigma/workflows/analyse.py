@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uproot
 import yaml
 
 from fivesigma.progress import Progress
@@ -17,19 +15,16 @@ from fivesigma.report import collect, write_report, write_results
 from fivesigma.report.figures import write_figures
 from fivesigma.results import Number, Result
 from fivesigma.search.description import Analysis, described, read_analysis
-from fivesigma.search.templates import Templates, make_templates
-from fivesigma.search.workspace import make_workspace
-from fivesigma.storage import locked, read_json, temporary_of, write_file, write_json
-from fivesigma.workflows import inference
-from fivesigma.workflows.findings import after_fit, cutflow, predictions
+from fivesigma.storage import locked, write_file
+from fivesigma.workflows.findings import cutflow
+from fivesigma.workflows.inferring import effect_of_pruning, inferred
 from fivesigma.workflows.selecting import Chosen, select_all
-from fivesigma.workflows.steps import finished, key_of
+from fivesigma.workflows.templating import templated
 
 __all__ = ["Running", "analyse", "run_analysis", "select", "templates"]
 
 #: file by which a folder is known as that of an analysis
 _MARK = "analysis.yaml"
-_TEMPLATES, _WORKSPACE, _UNPRUNED = "templates.root", "workspace.json", "unpruned.json"
 
 
 @dataclass(frozen=True)
@@ -121,7 +116,7 @@ def templates(
     read, folder = read_analysis(analysis), _folder(analysis, out)
     with _prepared(read, folder):
         chosen = _selected(read, folder, unblind, Running(memory, workers, quiet))
-        return _templated(read, folder, chosen, Running(memory, workers, quiet))
+        return templated(read, folder, chosen, _telling(quiet))
 
 
 def analyse(
@@ -205,20 +200,20 @@ def run_analysis(
     running = running or Running()
     with _prepared(analysis, out):
         chosen = _selected(analysis, out, unblind, running)
-        predicted = _templated(analysis, out, chosen, running)
+        tell = _telling(running.quiet)
+        predicted = templated(analysis, out, chosen, tell)
         observed = bool(analysis.data) and (unblind or analysis.unblinded)
-        tell = _telling(running)
-        inferred = _inferred(analysis, out, observed, impacts, toys, tell)
-        if (out / "templates" / _UNPRUNED).is_file():
-            effect = _effect_of_pruning(out, tell)
-            predicted = replace(predicted, numbers={**predicted.numbers, **effect})
-        sections = [cutflow(analysis, chosen), predicted, *inferred]
+        options: dict[str, Any] = {"observed": observed, "impacts": impacts, "toys": toys}
+        found = inferred(analysis, out, tell, **options)
+        effect = effect_of_pruning(out, tell)
+        predicted = replace(predicted, numbers={**predicted.numbers, **effect})
+        sections = [cutflow(analysis, chosen), predicted, *found]
         _report(analysis, out, sections, observed, command)
     return sections
 
 
-def _telling(running: Running) -> Callable[[str], None]:
-    return lambda step: Progress.tell(f"{step} ...", quiet=running.quiet)
+def _telling(quiet: bool) -> Callable[[str], None]:
+    return lambda step: Progress.tell(f"{step} ...", quiet=quiet)
 
 
 def _folder(analysis: Path, out: Path | None) -> Path:
@@ -244,90 +239,6 @@ def _prepared(analysis: Analysis, out: Path) -> Iterator[None]:
 
 def _selected(analysis: Analysis, out: Path, unblind: bool, running: Running) -> list[Chosen]:
     return select_all(analysis, out / "select", unblind=unblind, **asdict(running))
-
-
-def _templated(analysis: Analysis, out: Path, chosen: list[Chosen], running: Running) -> Result:
-    """Templates and workspace of what was selected."""
-    folder = out / "templates"
-    key = key_of([described(analysis), [each.key for each in chosen]])
-
-    def make() -> Result:
-        made = make_templates(analysis, [(each.part, each.selected) for each in chosen])
-        content, pruned = make_workspace(analysis, made)
-        folder.mkdir(exist_ok=True)
-        _write_templates(folder / _TEMPLATES, made)
-        write_json(folder / _WORKSPACE, content)
-        (folder / _UNPRUNED).unlink(missing_ok=True)
-        if pruned:
-            write_json(folder / _UNPRUNED, make_workspace(analysis, made, keep_all=True)[0])
-        result = predictions(analysis, made, pruned)
-        write_results(folder / "results.json", [result], overwrite=True)
-        write_figures(folder / "figures", result.figures)
-        return result
-
-    return finished(folder, key, make, _telling(running), (_TEMPLATES, _WORKSPACE))
-
-
-def _write_templates(path: Path, made: Templates) -> None:
-    """One ROOT histogram for each: region/sample/variation; those of data region/data."""
-    temporary = temporary_of(path)
-    try:
-        with uproot.recreate(temporary) as file:
-            for names, each in made.predicted.items():
-                file["/".join(names).replace(":", "_")] = each
-            for region, each in made.observed.items():
-                file[f"{region}/data"] = each
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _inferred(
-    analysis: Analysis,
-    out: Path,
-    observed: bool,
-    impacts: bool,
-    toys: int,
-    tell: Callable[[str], None],
-) -> list[Result]:
-    """Fit, significance and limit of the workspace."""
-    workspace = out / "templates" / _WORKSPACE
-    options: dict[str, Any] = {"observed": observed, "overwrite": True}
-
-    def fit(*given: Path, **chosen: Any) -> Result:
-        found = inference.fit(*given, **chosen)
-        return after_fit(analysis, out, found, observed=observed)
-
-    steps: dict[str, tuple[Callable[..., Result], dict[str, Any]]] = {
-        "fit": (fit, options | {"impacts": impacts}),
-        "significance": (inference.significance, options | {"toys": toys}),
-        "limit": (inference.limit, options),
-    }
-    return [
-        _step(workspace, out / name, verb, chosen, tell) for name, (verb, chosen) in steps.items()
-    ]
-
-
-def _step(
-    workspace: Path,
-    folder: Path,
-    verb: Callable[..., Result],
-    options: dict[str, Any],
-    tell: Callable[[str], None],
-) -> Result:
-    key = key_of({"workspace": read_json(workspace), "options": options})
-    return finished(folder, key, partial(verb, workspace, folder, **options), tell)
-
-
-def _effect_of_pruning(out: Path, tell: Callable[[str], None]) -> dict[str, Number]:
-    """The expected significance without and with what was left out, data closed."""
-    options = {"observed": False, "toys": 0, "overwrite": True}
-    numbers = {}
-    for name, file in (("pruned", _WORKSPACE), ("unpruned", _UNPRUNED)):
-        path, folder = out / "templates" / file, out / f"significance-{name}"
-        found = _step(path, folder, inference.significance, options, tell)
-        numbers[f"z_expected_{name}"] = found.numbers["z_expected"]
-    return numbers
 
 
 def _report(

@@ -139,6 +139,11 @@ def _task(analysis: Analysis, part: Part, out: Path, checksums: Checksums, unbli
         "events": None if events is None else asdict(events),
         "histograms": [[*key, *value] for key, value in names.items()],
         "files": [checksums(path) for path in paths],
+        "runs": [
+            checksums(f)
+            for each in (events.scores if events else {}).values()
+            for f in each.files()
+        ],
         "opened": [part.given.tree, part.given.format],
     }
     return _Task(part, paths, events, names, key_of(content), out)
