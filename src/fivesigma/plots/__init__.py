@@ -13,6 +13,7 @@ from fivesigma.plots.observables import (
     observable_grid,
     sculpting,
 )
+from fivesigma.plots.stacks import stack
 from fivesigma.plots.style import INK, PALETTE, colours
 from fivesigma.plots.svg import to_svg
 from fivesigma.plots.taggers import (
@@ -45,6 +46,7 @@ __all__ = [
     "sculpting",
     "significance_curves",
     "single_jets",
+    "stack",
     "to_svg",
     "training_curves",
 ]
