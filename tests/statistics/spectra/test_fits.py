@@ -196,6 +196,20 @@ def test_tied_parameters_follow_and_fixed_ones_stay():
     assert within(fit, "one/mass", 9.45) and within(fit, "two/yield", 150)
 
 
+def test_a_background_that_is_known_stays_as_it_is():
+    known = {"yield": 1000.0, "slope": -1.5}
+    model = Model(
+        (
+            Component("jpsi", SHAPES["gaussian"]),
+            Component("background", SHAPES["exponential"], fixed=known),
+        ),
+        LIMITS,
+    )
+    fit = fit_histogram(model, np.histogram(sample(12), EDGES)[0], EDGES)
+    assert fit.valid and within(fit, "jpsi/yield", 1500) and within(fit, "jpsi/mass", 3.09)
+    assert fit.numbers()["background/yield"].value == 1000
+
+
 def test_goodness_of_fit_is_uniform_for_the_right_model_and_0_for_a_wrong_one():
     model = peak_on_exponential(fixed={"mass": 3.09, "sigma": 0.03})
     truth = np.delete(TRUTH, [1, 2])

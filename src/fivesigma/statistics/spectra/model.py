@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -193,16 +193,16 @@ class Model:
         Returns:
             (B,) or (T, B).
         """
-        return np.sum(list(self.of_components(edges, theta).values()), axis=0)
+        return reduce(np.add, self.of_components(edges, theta).values())
 
     def intensity(self, x: Array, theta: ArrayLike) -> Array:
         """Expected events per unit of the quantity at x: (N,) or (T, N)."""
         split = self._split(theta)
-        return np.sum([n * c.shape.pdf(x, p, self.limits) for c, n, p in split], axis=0)
+        return reduce(np.add, (n * c.shape.pdf(x, p, self.limits) for c, n, p in split))
 
     def total(self, theta: ArrayLike) -> Array:
         """Expected events in the range: (1,) or (T, 1)."""
-        return np.sum([n for _, n, _ in self._split(theta)], axis=0)
+        return reduce(np.add, (n for _, n, _ in self._split(theta)))
 
 
 def jacobian(function: Callable[[Array], Array], theta: Array, sizes: Array) -> Array:

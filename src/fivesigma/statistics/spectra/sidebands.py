@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 _BACKGROUND = "background"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
     """One function fitted to the sidebands.
 

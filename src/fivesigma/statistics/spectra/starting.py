@@ -116,7 +116,7 @@ def _with_background(
     model: Model, start: Array, counts: Array, edges: Array, near: dict[str, NDArray[np.bool_]]
 ) -> Array:
     """With backgrounds fitted beside the peaks, and the peaks' yields above them."""
-    rest = tuple(each for each in model.components if not each.shape.peak)
+    rest = tuple(c for c in model.components if not c.shape.peak and c.free() and not c.tied)
     beside = ~np.any([*near.values(), np.zeros(len(counts), bool)], axis=0)
     values = dict(zip(model.names, start, strict=True))
     base = np.zeros(len(counts))
@@ -128,7 +128,7 @@ def _with_background(
             values |= dict(zip(part.names, found, strict=True))
             base = part.expected(edges, found)
     for name, at in near.items():
-        if f"{name}/{YIELD}" in values and f"{name}/{YIELD}" in model.names:
+        if f"{name}/{YIELD}" in values:
             shared = np.sum([other[at] for other in near.values()], axis=0)
             values[f"{name}/{YIELD}"] = max(float(((counts - base)[at] / shared).sum()), 1.0)
     return np.array([values[name] for name in model.names])
