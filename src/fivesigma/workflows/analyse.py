@@ -271,23 +271,21 @@ _HEADLINE = {
 
 
 def _facts(analysis: Analysis) -> dict[str, str]:
+    statistical = "in the fit" if analysis.templates.mc_statistics else "not in the fit"
     facts = {
+        "Experiment": analysis.experiment,
         "Samples": ", ".join(analysis.samples),
         "Regions": ", ".join(f"{name} ({each.kind})" for name, each in analysis.regions.items()),
         "Systematics": ", ".join(analysis.systematics) or "none",
-        "Statistics of the simulation": "in the fit"
-        if analysis.templates.mc_statistics
-        else "not in the fit",
+        "Statistics of the simulation": statistical,
     }
-    return {"Collisions": analysis.experiment, **facts} if analysis.experiment else facts
+    return {name: each for name, each in facts.items() if each}
 
 
 def _summary(numbers: Mapping[str, Number], observed: bool) -> str:
     if not observed:
         return "Data in signal regions are closed: what is told is expected, not observed."
-    z = numbers.get("z_observed")
-    return (
-        f"The data exclude that there is no signal with {z.value:.2f} standard deviations."
-        if z
-        else ""
-    )
+    if "z_observed" not in numbers:
+        return ""
+    z = numbers["z_observed"].value
+    return f"The data lie {z:.2f} standard deviations above what background alone would give."
