@@ -192,8 +192,8 @@ def _note(name: str, fit: Fit, shifts: Mapping[str, Number]) -> str:
     for peak, shift in shifts.items():
         ratio = shift.value / shift.uncertainty
         cause = (
-            "more than statistics give: the momentum scale of uncorrected tracks or clusters, "
-            "and radiation that the shape leaves out, move it"
+            "more than statistics give: the momentum scale, or radiation that the shape leaves "
+            "out, may move it"
             if abs(ratio) > _SIGNIFICANT
             else "which statistics may give"
         )
