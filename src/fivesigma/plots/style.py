@@ -22,6 +22,7 @@ __all__ = [
     "axis_label",
     "canvas",
     "colours",
+    "experiment_label",
     "finite",
     "legend",
     "panels",
@@ -79,6 +80,10 @@ STYLE: Any = {
     "font.family": ["TeX Gyre Heros", "DejaVu Sans"],
     "mathtext.fontset": "custom",
     "mathtext.fallback": "stixsans",
+    # the default, a cursive font, is hardly ever installed
+    "mathtext.cal": "TeX Gyre Heros:italic",
+    # the default, cursive, is looked for with a warning on every machine that has none
+    "mathtext.cal": "DejaVu Sans",
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -187,3 +192,24 @@ def finite(values: Any) -> np.ndarray:
     """Values as a flat float array without NaN and infinities."""
     array = np.asarray(values, dtype=np.float64).ravel()
     return array[np.isfinite(array)]
+
+
+def experiment_label(axes: Axes, experiment: str, right: str = "") -> None:
+    """Above the frame: the experiment in bold, what it is in italics, and on the right e.g. 8 TeV.
+
+    Args:
+        axes: the uppermost of the figure.
+        experiment: e.g. "CMS Open Data"; the first word becomes bold.
+        right: luminosity and energy, as text of matplotlib.
+    """
+    name, _, rest = experiment.partition(" ")
+    at: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "va": "bottom",
+    }
+    if name:
+        bold = axes.annotate(plain(name), (0, 1), (0, 3), weight="bold", fontsize=13, **at)
+        behind = {**at, "xycoords": bold}
+        axes.annotate(plain(rest), (1, 0), (4, 0), style="italic", fontsize=11, **behind)
+    axes.annotate(right, (1, 1), (0, 3), ha="right", fontsize=10.5, **at)
