@@ -18,7 +18,7 @@ from fivesigma.search.classifiers import Aim, Classifier, Folds, load_folds
 from fivesigma.training import Training
 from fivesigma.trees import Trees
 from fivesigma.workflows.classify import classify
-from fivesigma.workflows.labelled import Columns, read_labelled
+from fivesigma.workflows.labelled import Columns, read_labelled, with_objects
 
 TRAINING = Training(epochs=3, batch_size=128, learning_rate=5e-3, threads=1)
 TREES = Classifier("trees", trees=Trees(rounds=20, leaves=6, early_stopping=0, threads=1))
@@ -121,6 +121,23 @@ def test_signal_and_background_in_files_of_their_own(tmp_path):
     cut = events[events.x > -1]
     assert len(found) == len(cut) and np.mean(found.label) == np.mean(cut.label)
     assert ak.min(found.x) > -1
+
+
+def test_events_of_collections_give_their_objects(tmp_path):
+    rng, counts = np.random.default_rng(1), np.array([2, 0, 3])
+    jets = ak.unflatten(
+        ak.zip({name: rng.uniform(30, 60, 5) for name in ("pt", "eta", "phi", "mass")}), counts
+    )
+    met = ak.zip({"pt": [20.0, 50.0, 10.0], "phi": [0.0, 1.0, 2.0]})
+    about = ak.zip({"event": np.array([7, 8, 9], np.uint64), "weight": [1.0, -1.0, 2.0]})
+    events = ak.zip({"event": about, "jets": jets, "met": met}, depth_limit=1)
+    path = write(tmp_path / "events.parquet", events, "events")
+    found = with_objects(read_labelled([], [path], Columns(define={"met_pt": "met.pt"})))
+    assert found.weight.to_list() == [1, -1, 2] and found.event.to_list() == [7, 8, 9]
+    assert found.label.to_list() == [0, 0, 0] and found.met_pt.to_list() == [20, 50, 10]
+    assert ak.num(found.constituents).to_list() == [3, 1, 4]
+    pt = found.constituents.pt
+    assert ak.all(pt[:, 1:] <= pt[:, :-1])
 
 
 def test_networks_of_objects_beside_networks_of_quantities(tmp_path):

@@ -85,12 +85,25 @@ def _prepared(
         for name, wanted in (("weight", columns.weight), ("event", columns.event)):
             if wanted:
                 events = ak.with_field(events, _column(events, wanted), name)
+        events = _flattened(events)
         if label is not None:
             return ak.with_field(events, np.full(len(events), label, np.int64), "label")
         return _labelled(events, classes, columns)
     except ValueError as error:
         message = f"{path}: {error}"
         raise ValueError(message) from None
+
+
+def _flattened(events: ak.Array) -> ak.Array:
+    """Number and weight of each event beside its quantities, not in the collection `event`."""
+    if "event" not in events.fields or not events["event"].fields:
+        return events
+    about = events["event"]
+    rest = events[[name for name in events.fields if name != "event"]]
+    for name in ("event", "weight"):
+        if name in about.fields and name not in rest.fields:
+            rest = ak.with_field(rest, about[name], name)
+    return rest
 
 
 def _labelled(events: ak.Array, classes: Sequence[str], columns: Columns) -> ak.Array:
