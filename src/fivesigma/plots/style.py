@@ -82,8 +82,6 @@ STYLE: Any = {
     "mathtext.fallback": "stixsans",
     # the default, a cursive font, is hardly ever installed
     "mathtext.cal": "TeX Gyre Heros:italic",
-    # the default, cursive, is looked for with a warning on every machine that has none
-    "mathtext.cal": "DejaVu Sans",
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
+
+from fivesigma.plots.style import STYLE
+
 __all__ = ["write_figures"]
 
 
@@ -24,6 +28,7 @@ def write_figures(folder: Path, figures: Mapping[str, Any]) -> list[Path]:
     paths = []
     for title, figure in figures.items():
         path = folder / (re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") + ".svg")
-        figure.savefig(path, facecolor="white")
+        with rc_context(STYLE):
+            figure.savefig(path, facecolor="white")
         paths.append(path)
     return paths
