@@ -18,6 +18,8 @@ SCRIPTS = {
     "batches.py": None,
     "formats.py": None,
     "taggers.py": None,
+    "selection.py": None,
+    "inference.py": None,
     "published_jets.py": (
         "runs/top-tagging/results.json",
         "fivesigma demo --config configs/top-tagging.yaml",

@@ -15,16 +15,21 @@ __version__ = "0.1.0"
 
 #: public name -> module
 _NAMES = {
+    "analyse": "fivesigma.workflows.analyse",
+    "classify": "fivesigma.workflows.classify",
     "compare": "fivesigma.workflows.evaluate",
     "convert": "fivesigma.workflows.convert",
     "demo": "fivesigma.workflows.demo",
+    "discovery": "fivesigma.workflows.discovery",
     "efficiency": "fivesigma.workflows.efficiency",
     "evaluate": "fivesigma.workflows.evaluate",
     "export": "fivesigma.workflows.export",
+    "fit": "fivesigma.workflows.inference",
     "generate": "fivesigma.workflows.generate",
     "import_": "fivesigma.workflows.imported",
     "info": "fivesigma.workflows.info",
     "inspect": "fivesigma.workflows.inspect",
+    "limit": "fivesigma.workflows.inference",
     "load_run": "fivesigma.runs",
     "open_file": "fivesigma.formats",
     "predict": "fivesigma.workflows.predict",
@@ -32,6 +37,11 @@ _NAMES = {
     "rank": "fivesigma.workflows.rank",
     "read": "fivesigma.formats",
     "report": "fivesigma.workflows.report",
+    "run_analysis": "fivesigma.workflows.analyse",
+    "select": "fivesigma.workflows.analyse",
+    "significance": "fivesigma.workflows.inference",
+    "spectrum": "fivesigma.workflows.spectrum",
+    "templates": "fivesigma.workflows.analyse",
     "train": "fivesigma.workflows.train",
     "tune": "fivesigma.workflows.tune",
 }

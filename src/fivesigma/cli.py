@@ -13,12 +13,15 @@ from typing import Any, get_type_hints
 
 __all__ = ["VERBS", "main"]
 
-#: verb -> (module, what it does); the function has the verb's name, `import_` that of `import`
+#: verb, of one word or two -> (module, what it does); the function has the name of the last word,
+#: `import_` that of `import`
 VERBS = {
     "demo": ("fivesigma.workflows.demo", "the whole chain: collisions, jets, taggers, report"),
+    "demo discovery": ("fivesigma.workflows.discovery", "a Z' in dijets, by the demo's taggers"),
     "generate": ("fivesigma.workflows.generate", "collisions, or labelled jets by a recipe"),
     "convert": ("fivesigma.workflows.convert", "files of any format into a dataset or another"),
     "train": ("fivesigma.workflows.train", "a tagger from a dataset of labelled jets"),
+    "classify": ("fivesigma.workflows.classify", "signal against background events, in folds"),
     "evaluate": ("fivesigma.workflows.evaluate", "figures of merit of a tagger"),
     "predict": ("fivesigma.workflows.predict", "a tagger's scores for a dataset or for files"),
     "rank": ("fivesigma.workflows.rank", "many taggers in one table"),
@@ -30,6 +33,13 @@ VERBS = {
     "compare": ("fivesigma.workflows.evaluate", "two taggers on the same jets"),
     "report": ("fivesigma.workflows.report", "one HTML page on data and taggers"),
     "inspect": ("fivesigma.workflows.inspect", "what files hold, and what is wrong with them"),
+    "select": ("fivesigma.workflows.analyse", "an analysis: its selection, cut-flow, histograms"),
+    "templates": ("fivesigma.workflows.analyse", "an analysis: templates and workspace"),
+    "analyse": ("fivesigma.workflows.analyse", "an analysis: all steps, from files to results"),
+    "fit": ("fivesigma.workflows.inference", "a workspace: signal strength, pulls, impacts"),
+    "significance": ("fivesigma.workflows.inference", "discovery significance, also by toys"),
+    "limit": ("fivesigma.workflows.inference", "CLs upper limit with bands"),
+    "spectrum": ("fivesigma.workflows.spectrum", "peaks in a mass spectrum, fitted"),
     "info": (
         "fivesigma.workflows.info",
         "versions, processes, recipes, models; or one dataset or run",
@@ -48,6 +58,7 @@ First steps:
   fivesigma generate data/top --recipe top-tagging --jets 6000    jets of top quarks and of QCD
   fivesigma train runs/pfn --data data/top --model pfn            a tagger
   fivesigma evaluate runs/pfn --data data/top                     how good it is
+  fivesigma demo discovery                                        a resonance found with it
   fivesigma inspect FILE                                          what a file of yours holds
   fivesigma convert FILE --out data/mine                          a dataset of it"""
 
@@ -63,9 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
-        print(_USAGE.format(verbs="\n".join(f"  {v:10s}{t}" for v, (_, t) in VERBS.items())))
+        print(_USAGE.format(verbs="\n".join(f"  {v:18s}{t}" for v, (_, t) in VERBS.items())))
         return 0 if words else 2
-    verb, *rest = words
+    length = 2 if " ".join(words[:2]) in VERBS else 1
+    verb, rest = " ".join(words[:length]), words[length:]
     if verb == "--version":
         print(version("fivesigma"))
         return 0
@@ -96,7 +108,8 @@ def _run(verb: str, words: list[str]) -> int:
 
     from fivesigma.workflows.summaries import SUMMARIES
 
-    function = getattr(import_module(VERBS[verb][0]), verb + "_" * iskeyword(verb))
+    name = verb.split()[-1]
+    function = getattr(import_module(VERBS[verb][0]), name + "_" * iskeyword(name))
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     layout = type("Help", (DefaultHelpFormatter, RawDescriptionHelpFormatter), {})
     parser = ArgumentParser(

@@ -36,7 +36,7 @@ def test_help_answers_at_once_and_names_every_verb():
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_every_verb_explains_itself(verb, capsys):
     with pytest.raises(SystemExit) as end:
-        cli.main([verb, "--help"])
+        cli.main([*verb.split(), "--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
     assert "Examples" in text
@@ -46,7 +46,7 @@ def test_every_verb_explains_itself(verb, capsys):
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
-        (["generat"], 2, "unknown verb 'generat'; choose from demo, generate"),
+        (["generat"], 2, "unknown verb 'generat'; choose from demo, demo discovery, gen"),
         (["generate", "x", "--recipe", "tops"], 2, "unknown recipe 'tops'"),
         (["generate", "x", "--process", "tt"], 2, "unknown process 'tt'"),
         (["train", "x", "--data", "nowhere", "--model", "pfn"], 2, "nowhere"),

@@ -13,6 +13,7 @@ from fivesigma.plots.observables import (
     observable_grid,
     sculpting,
 )
+from fivesigma.plots.spectra import mass_spectrum, sideband_fit, spectrum_fit
 from fivesigma.plots.stacks import stack
 from fivesigma.plots.style import INK, PALETTE, colours
 from fivesigma.plots.svg import to_svg
@@ -38,14 +39,17 @@ __all__ = [
     "feature_importance",
     "histogram",
     "jet_images",
+    "mass_spectrum",
     "observable",
     "observable_grid",
     "rejection_bins",
     "roc_curves",
     "score_distributions",
     "sculpting",
+    "sideband_fit",
     "significance_curves",
     "single_jets",
+    "spectrum_fit",
     "stack",
     "to_svg",
     "training_curves",

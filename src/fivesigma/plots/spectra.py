@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +16,7 @@ from fivesigma.plots.style import (
     PALETTE,
     axis_label,
     canvas,
+    experiment_label,
     finite,
     legend,
     panels,
@@ -26,34 +26,13 @@ from fivesigma.plots.style import (
 )
 from fivesigma.statistics.spectra import Fit, Sideband
 
-__all__ = ["experiment_label", "mass_spectrum", "sideband_fit", "spectrum_fit"]
+__all__ = ["mass_spectrum", "sideband_fit", "spectrum_fit"]
 
 Array = NDArray[np.float64]
 #: points of a smooth curve for each bin
 _FINE = 10
 #: of the name of a resonance, in units of the frame
 _NAME_WIDTH = 0.055
-
-
-def experiment_label(axes: Axes, experiment: str, right: str = "") -> None:
-    """Above the frame: the experiment in bold, what it is in italics, and on the right e.g. 8 TeV.
-
-    Args:
-        axes: the uppermost of the figure.
-        experiment: e.g. "CMS Open Data"; the first word becomes bold.
-        right: luminosity and energy, as text of matplotlib.
-    """
-    name, _, rest = experiment.partition(" ")
-    at: dict[str, Any] = {
-        "xycoords": "axes fraction",
-        "textcoords": "offset points",
-        "va": "bottom",
-    }
-    if name:
-        bold = axes.annotate(plain(name), (0, 1), (0, 3), weight="bold", fontsize=13, **at)
-        behind = {**at, "xycoords": bold}
-        axes.annotate(plain(rest), (1, 0), (4, 0), style="italic", fontsize=11, **behind)
-    axes.annotate(right, (1, 1), (0, 3), ha="right", fontsize=10.5, **at)
 
 
 def _points(axes: Axes, edges: Array, counts: Array) -> None:

@@ -12,7 +12,15 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
-from fivesigma.plots.style import INK, PALETTE, canvas, panels, refuse_empty, styled
+from fivesigma.plots.style import (
+    INK,
+    PALETTE,
+    canvas,
+    experiment_label,
+    panels,
+    refuse_empty,
+    styled,
+)
 
 __all__ = ["garwood_interval", "stack"]
 
@@ -217,21 +225,7 @@ def _events_per(width: Array, even: bool, axis: str) -> str:
 
 def _labels(axes: Axes, region: str, experiment: str, collisions: str) -> None:
     """Experiment and collisions above the frame, the region inside it."""
-    if experiment:
-        first, _, rest = experiment.partition(" ")
-        written = axes.annotate(
-            first, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
-            fontsize=13, fontweight="bold",
-        )  # fmt: skip
-        axes.annotate(
-            rest, (1, 1), (5, 4), xycoords=(written, "axes fraction"), textcoords="offset points",
-            fontsize=11, fontstyle="italic",
-        )  # fmt: skip
-    if collisions:
-        axes.annotate(
-            collisions, (1, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
-            fontsize=10.5, ha="right",
-        )  # fmt: skip
+    experiment_label(axes, experiment, collisions)
     if region:
         axes.annotate(
             region, (0, 1), (8, -8), xycoords="axes fraction", textcoords="offset points",

@@ -80,8 +80,6 @@ STYLE: Any = {
     "font.family": ["TeX Gyre Heros", "DejaVu Sans"],
     "mathtext.fontset": "custom",
     "mathtext.fallback": "stixsans",
-    # the default, a cursive font, is hardly ever installed
-    "mathtext.cal": "TeX Gyre Heros:italic",
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,

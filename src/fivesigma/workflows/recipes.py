@@ -54,6 +54,9 @@ class Recipe:
 
 
 _BOOSTED = Generation(energy=14000.0, pt_hat=(480.0, 900.0))
+#: hard scatterings with boosted jets; a resonance has no pT-hat and passes these lines over
+_HARD = ("PhaseSpace:pTHatMin = 450.", "PhaseSpace:pTHatMax = 1200.")
+_ALL_HADRONIC = ("24:onMode = off", "24:onIfAny = 1 2 3 4 5")
 _AK4 = JetOptions(radius=0.4, pt_min=50.0, pt_max=200.0, eta_max=2.5, leading=2)
 
 RECIPES: dict[str, Recipe] = {
@@ -65,6 +68,21 @@ RECIPES: dict[str, Recipe] = {
         detector="atlas-coarse",
         jets=JetOptions(radius=0.8, pt_min=550.0, pt_max=650.0, eta_max=2.0),
         reference="Top Quark Tagging Reference Dataset, Zenodo 2603256, arXiv:1902.09914",
+    ),
+    # both jets of a Z' of 1.3 TeV have the momenta of the jets above
+    "dijet-resonance": Recipe(
+        samples=(
+            Sample("zprime", "zprime-ttbar"),
+            Sample("ttbar", "ttbar-hadronic"),
+            Sample("qcd", "qcd"),
+        ),
+        generation=Generation(
+            energy=14000.0,
+            mpi=False,
+            extra=(*_DEFAULT_LIFETIMES, *_HARD, *_ALL_HADRONIC, "32:m0 = 1300."),
+        ),
+        detector="atlas-coarse",
+        jets=JetOptions(radius=0.8, pt_min=480.0, eta_max=2.0, leading=2),
     ),
     "five-class": Recipe(
         samples=(

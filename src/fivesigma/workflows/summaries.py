@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from fivesigma.report.numbers import format_number
@@ -124,6 +125,48 @@ def _demo(sections: Any, options: Any) -> Iterator[str]:
     yield f"next: open {options.out}/report.html in a browser"
 
 
+def _analysis_folder(options: Any) -> Path:
+    return options.out or Path("runs") / options.analysis.stem
+
+
+def _select(result: Any, options: Any) -> Iterator[str]:
+    yield result.title
+    yield from _numbers(result.numbers)
+    yield f"written: {_analysis_folder(options)}/select/results.json"
+    yield f"next: fivesigma templates {options.analysis}"
+
+
+def _templates(result: Any, options: Any) -> Iterator[str]:
+    yield result.title
+    yield from _numbers(result.numbers)
+    yield f"written: workspace.json, templates.root in {_analysis_folder(options)}/templates"
+    yield f"next: fivesigma analyse {options.analysis}"
+
+
+def _analyse(sections: Any, options: Any) -> Iterator[str]:
+    shown = ("z_observed", "z_expected", "mu", "mu_limit_observed", "mu_limit_expected")
+    numbers = {name: value for section in sections for name, value in section.numbers.items()}
+    yield from _numbers({name: numbers[name] for name in shown if name in numbers})
+    yield f"written: {_analysis_folder(options)}/report.html and results.json"
+
+
+def _spectrum(result: Any, options: Any) -> Iterator[str]:
+    yield result.title
+    shown = ("mass", "mass_deviation", "yield", "p_value", "predicted", "excess")
+    yield from _numbers({k: v for k, v in result.numbers.items() if k.rpartition("/")[2] in shown})
+    if result.note:
+        yield result.note
+    yield f"next: open {options.out}/report.html in a browser"
+
+
+def _discovery(sections: Any, options: Any) -> Iterator[str]:
+    for section in (sections[0], sections[-1]):
+        yield section.title
+        yield from _numbers(section.numbers)
+    yield f"written: {options.out}/report.html and {options.out}/results.json"
+    yield f"next: fivesigma fit {options.out}/workspaces/pseudo-data.json --out runs/fit"
+
+
 def _inspect(found: Any, options: Any) -> Iterator[str]:
     if options.json:
         yield json.dumps(found.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
@@ -140,6 +183,7 @@ def _info(text: Any, options: Any) -> Iterator[str]:
 #: verb -> function of its result and options that gives lines
 SUMMARIES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "demo": _demo,
+    "demo discovery": _discovery,
     "generate": _generate,
     "convert": _convert,
     "train": _train,
@@ -152,6 +196,13 @@ SUMMARIES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "prune": _result,
     "tune": _result,
     "efficiency": _result,
+    "select": _select,
+    "templates": _templates,
+    "analyse": _analyse,
+    "fit": _result,
+    "significance": _result,
+    "limit": _result,
+    "spectrum": _spectrum,
     "report": _report,
     "inspect": _inspect,
     "info": _info,
