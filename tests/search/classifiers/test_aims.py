@@ -28,7 +28,9 @@ from fivesigma.search.classifiers import (
 from fivesigma.training import Training
 
 EVENTS = make_events(3000)
-QUICK = Training(epochs=8, batch_size=250, learning_rate=5e-3, threads=1)
+QUICK = Training(
+    epochs=8, batch_size=250, learning_rate=5e-3, threads=1, checkpoint_every_epochs=50
+)
 MLP = Classifier("mlp", QUICK, options={"hidden": [32], "dropout": 0.0})
 
 

@@ -28,7 +28,9 @@ from fivesigma.training import Training
 from fivesigma.trees import Trees
 
 EVENTS = make_events(2000)
-QUICK = Training(epochs=4, batch_size=128, learning_rate=3e-3, threads=1)
+QUICK = Training(
+    epochs=4, batch_size=128, learning_rate=3e-3, threads=1, checkpoint_every_epochs=50
+)
 TREES = Classifier("trees", trees=Trees(rounds=40, leaves=6, early_stopping=0, threads=1))
 MLP = Classifier("mlp", QUICK, options={"hidden": [16], "dropout": 0.0})
 #: of the best possible score of two unit Gaussians a distance SHIFT apart in x
@@ -122,10 +124,11 @@ def test_an_interrupted_training_goes_on(tmp_path):
         if line["member"] == 1 and line["epoch"] == 2:
             raise Stop
 
+    each = replace(MLP, training=replace(QUICK, checkpoint_every_epochs=1))
     with pytest.raises(Stop):
-        fit_folds(MLP, EVENTS, ("x",), tmp_path / "cut", Folds(2), progress=stop)
-    cut = fit_folds(MLP, EVENTS, ("x",), tmp_path / "cut", Folds(2))
-    whole = fit_folds(MLP, EVENTS, ("x",), tmp_path / "whole", Folds(2))
+        fit_folds(each, EVENTS, ("x",), tmp_path / "cut", Folds(2), progress=stop)
+    cut = fit_folds(each, EVENTS, ("x",), tmp_path / "cut", Folds(2))
+    whole = fit_folds(each, EVENTS, ("x",), tmp_path / "whole", Folds(2))
     assert np.array_equal(cut.held_out(EVENTS), whole.held_out(EVENTS))
 
 
