@@ -117,9 +117,27 @@ def test_cards_are_pyhf_workspaces(card):
         ("rate     -1   -1", "rate     -1", "different numbers of columns"),
         ("[0,5]", "(@0*2)", "only a range"),
         ("observation -1", "", "one `observation`"),
+        ("observation -1", "observation many", "is no number"),
+        ("jes   shape  -   1", "nuisance edit drop * * jes", "'nuisance edit' is not read"),
+        ("jes   shape  -   1", "xsec lnN 0 -", "lnN xsec is '0' for sig in SR"),
     ],
 )
 def test_what_is_not_read_is_named(card, old, new, message):
     card.write_text(SHAPES.replace(old, new))
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        statistics.load(card)
+
+
+def test_systematics_whose_names_begin_like_keywords_are_read(tmp_path):
+    path = tmp_path / "card.txt"
+    path.write_text(COUNTING.replace("xsec", "group_xsec") + "theory group = group_xsec\n")
+    assert "group_xsec" in statistics.load(path).parameters.names
+
+
+def test_negative_bins_are_not_passed_over(card):
+    with uproot.recreate(card.parent / "histograms.root") as file:
+        file["SR/sig"] = np.array([1.0, -8.0, 2.0]), np.arange(4.0)
+        for name in ("bkg", "bkg_jesUp", "bkg_jesDown", "data_obs"):
+            file[f"SR/{name}"] = NOMINAL, np.arange(4.0)
+    with pytest.raises(ValueError, match=r"sample sig: bin 1 is negative \(-8\)"):
         statistics.load(card)

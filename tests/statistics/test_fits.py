@@ -230,3 +230,34 @@ def test_names_that_are_not_there():
     model = statistics.build(workspaces.shape_model())
     with pytest.raises(ValueError, match="no parameter 'tillt'; did you mean 'tilt'"):
         statistics.fit(model, fixed={"tillt": 0.0})
+
+
+@pytest.mark.parametrize("seed", [13, 33, 36])
+def test_no_fit_ends_on_a_slope(seed):
+    """Codes 1 and 0 have a kink at 0, where steps fail: damped ones promise little, and lie."""
+    model = statistics.build(
+        workspaces.random_workspace(seed), normsys_code="1", histosys_code="0"
+    )
+    p = model.parameters
+    data = model.sample(p.init, 25, np.random.default_rng(seed))
+    found = statistics.fit_many(model, data, fixed={model.poi_name: 3.0})
+    good = found.status == CONVERGED
+    assert good.any()
+    slopes, bends = (
+        half(found.theta[good], data[good]) / 2
+        for half in (model.gradient, lambda t, d: model.hessian(t, d, expected=True))
+    )
+    for theta, slope, bend in zip(found.theta[good], slopes, bends, strict=True):
+        bound = ((theta <= p.lower) & (slope > 0)) | ((theta >= p.upper) & (slope < 0))
+        free = ~(p.fixed | bound)
+        free[model.poi] = False
+        distance = 0.5 * slope[free] @ np.linalg.pinv(bend[np.ix_(free, free)]) @ slope[free]
+        assert distance < 1e-3
+
+
+def test_interval_beyond_six_standard_deviations():
+    """No event seen: the curvature at the bound tells nothing, the likelihood rises by s mu."""
+    model = statistics.build(workspaces.counting(0.1, 1e-3, 0, bounds=(0, 100)))
+    found = statistics.interval(model, rise=4.0)
+    np.testing.assert_allclose(found.high, 4.0 / (2 * 0.1), rtol=1e-4)
+    assert found.low == 0

@@ -166,3 +166,23 @@ def test_published_susy_search(real_data):
     found = statistics.cls(model, 1.0)
     assert abs(found.observed[0] - 0.2444) < 1e-3
     assert abs(found.expected[2, 0] - 0.3841) < 1e-3
+
+
+def test_what_cannot_be_fitted_has_no_answer(monkeypatch):
+    """Fits of Asimov data that fail are no number, and are told."""
+    from fivesigma.statistics import hypotests
+
+    run = hypotests.fit_many
+
+    def failing(*arguments, **options):
+        found = run(*arguments, **options)
+        return found._replace(status=np.ones_like(found.status)) if calls.pop() else found
+
+    monkeypatch.setattr(hypotests, "fit_many", failing)
+    model = statistics.build(workspaces.counting(10, 50, 60))
+    calls = [True, False, False, False]  # the last is that of the Asimov data
+    found = statistics.significance(model)
+    assert np.isnan(found.expected) and np.isfinite(found.observed)
+    assert "1 of 3 fits failed" in found.note
+    calls = [True, False, False, False]
+    assert np.isnan(statistics.cls(model, 1.0).expected).all()

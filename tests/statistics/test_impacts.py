@@ -114,3 +114,27 @@ def test_wrong_models_fit_badly():
     data = model.asimov(1.0)
     data[:20:2] *= 1.6
     assert statistics.goodness_of_fit(statistics.fit(model, data)).p_value < 1e-4
+
+
+def test_breakdown_where_a_parameter_is_less_known_than_the_signal():
+    """cov(mu, k) above var(mu): the uncertainty of mu is still that of mu."""
+    workspace = workspaces.shape_model()
+    signal = workspace["channels"][0]["samples"][0]
+    signal["data"] = [100 * value for value in signal["data"]]  # mu known to 2 %
+    signal["modifiers"].append(workspaces.normsys("theory", 1.05, 1 / 1.05))
+    signal["modifiers"][1] = workspaces.normsys("eff", 0.9, 1 / 0.9)  # falls: cov(mu, eff) > 0
+    model = statistics.build(workspace)
+    result = statistics.fit(model, model.asimov(1.0))
+    at, poi = result.model.index("eff").start, result.model.poi
+    assert result.covariance[poi, at] > result.covariance[poi, poi]
+    parts = statistics.breakdown(result, {"theory": ["theory"]})
+    held = statistics.fit(result.model, result.data, fixed={"theory": 0.0})
+    left = np.sqrt(parts["total"] ** 2 - parts["theory"] ** 2)
+    np.testing.assert_allclose(left, held.mu_uncertainty, rtol=1e-6)
+
+
+def test_breakdown_of_parameters_that_cannot_be_told_apart():
+    workspace = workspaces.counting(10, 50, 60)
+    workspace["channels"][0]["samples"][0]["modifiers"].append(workspaces.normfactor("k"))
+    parts = statistics.breakdown(statistics.fit(statistics.build(workspace)))
+    assert all(np.isfinite(value) for value in parts.values())

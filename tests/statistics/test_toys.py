@@ -73,3 +73,19 @@ def test_no_pseudo_experiment_as_extreme_is_a_limit():
     z = statistics.z_value(statistics.p_value(drawn, 20.0))
     assert z.note.startswith("lower limit")
     assert 3 < z.value < 3.2
+
+
+def test_a_deficit_has_no_significance():
+    """q0 = 0: all are as extreme, which is no excess rather than minus infinity."""
+    drawn = Toys(0.0, 0.0, np.array([0.0, 0.0, 2.0]), np.zeros(3), 0)
+    z = statistics.z_value(statistics.p_value(drawn, 0.0))
+    assert (z.value, z.uncertainty) == (0.0, 0.0)
+    assert z.note.startswith("no excess")
+
+
+def test_toys_of_nothing(model):
+    with pytest.raises(ValueError, match="-5 pseudo-experiments; draw at least one"):
+        statistics.toys(model, n=-5)
+    drawn = Toys(0.0, 0.0, np.zeros(3), np.zeros(3), 0)
+    with pytest.raises(ValueError, match="a fit to the data failed"):
+        statistics.p_value(drawn, float("nan"))

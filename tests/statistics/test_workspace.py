@@ -86,6 +86,8 @@ FAULTS = {
         lambda w: sample(w)["modifiers"].append(sample(w)["modifiers"][0]),
         r"shapesys gamma: is there twice",
     ),
+    "no modifiers": (lambda w: sample(w).pop("modifiers"), r"background: no list of modifiers"),
+    "no name": (add({"type": "normfactor", "data": None}), "of type normfactor has no name"),
     "no samples": (lambda w: w["channels"][0].update(samples=[]), "region SR has no samples"),
     "no channels": (lambda w: w.update(channels=[]), "the workspace has no channels"),
     "no poi": (lambda w: w["measurements"][0]["config"].pop("poi"), "names no parameter of int"),
@@ -219,3 +221,10 @@ def test_settings_of_the_measurement(good):
     config["parameters"][0]["bounds"] = [[3.0, 1.0]]
     with pytest.raises(ValueError, match="'mu' has the bounds 3.0 and 1.0"):
         statistics.build(good)
+
+
+def test_a_patch_is_no_workspace(tmp_path):
+    path = tmp_path / "patch.json"
+    path.write_text("[]")
+    with pytest.raises(ValueError, match="a list is perhaps a patch"):
+        statistics.load(path)

@@ -53,6 +53,7 @@ def test_blinded_fit_never_looks_at_the_data(workspace, tmp_path):
             verb(path, out, observed=False)
             answers.append(read(out))
         assert answers[0] == answers[1]
+        assert not (tmp_path / f"{verb.__name__}0" / "hepdata").exists()
         assert not {"z_observed", "mu_limit_observed", "cls_observed"} & set(answers[0])
     np.testing.assert_allclose(read(tmp_path / "fit0")["mu"]["value"], 1.0, atol=1e-6)
 

@@ -33,6 +33,9 @@ def check_workspace(workspace: Mapping[str, Any]) -> None:
             without a channel, lengths that differ, values that are negative, not finite or all 0,
             missing up or down variations, unknown modifiers, two entries of one name.
     """
+    if not isinstance(workspace, Mapping):
+        message = "a workspace is pyhf's JSON, an object with channels; a list is perhaps a patch"
+        raise ValueError(message)
     for key in ("channels", "observations", "measurements"):
         if not isinstance(workspace.get(key), list) or not workspace[key]:
             message = f"the workspace has no {key}; it must be pyhf's JSON, a list under {key!r}"
@@ -117,10 +120,15 @@ def _template_faults(where: str, values: Any, n: int) -> Iterator[str]:
 
 def _modifier_faults(where: str, sample: Mapping[str, Any], n: int) -> Iterator[str]:
     seen: set[tuple[str, str]] = set()
-    for modifier in sample.get("modifiers", ()):
+    if not isinstance(sample.get("modifiers"), list):
+        yield f"{where}: no list of modifiers; give modifiers: [] if there are none"
+        return
+    for modifier in sample["modifiers"]:
         kind, name = modifier.get("type"), modifier.get("name")
         place = f"{where}, {kind} {name}"
-        if kind not in KINDS:
+        if not isinstance(name, str):
+            yield f"{where}: a modifier of type {kind} has no name"
+        elif kind not in KINDS:
             yield f"{where}, modifier {name}: {closest('type', str(kind), KINDS)}"
         elif (kind, name) in seen:
             yield f"{place}: is there twice; join both, or give one another name"

@@ -21,7 +21,7 @@ __all__ = ["read_card"]
 
 _POI = "r"
 #: lines that carry nothing of the model
-_PASSED = ("imax", "jmax", "kmax", "-", "#", "nuisance", "group")
+_PASSED = ("imax", "jmax", "kmax")
 
 
 @dataclass
@@ -93,14 +93,17 @@ def _parse(path: Path) -> _Card:
     card, rows = _Card(), []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         words = line.split("#")[0].split()
-        if not words or words[0].startswith(_PASSED) or set(words[0]) == {"-"}:
+        if not words or words[0] in _PASSED or set(words[0]) == {"-"}:
+            continue
+        if words[1:2] == ["group"]:  # names of parameters that are shown together
             continue
         if words[0] == "shapes":
             card.shapes.append(words[1:])
         elif words[0] in ("bin", "observation", "process", "rate"):
             rows.append(words)
         elif len(words) > 2 and words[1] == "autoMCStats":
-            card.mc_stats.append(words[0])
+            if not words[2].startswith("-"):  # a threshold below 0 switches them off
+                card.mc_stats.append(words[0])
         elif len(words) > 4 and words[1] == "rateParam":
             card.rate_parameters.append((words[0], words[2], words[3], words[4:]))
         elif len(words) > 2 and words[1] in ("lnN", "shape"):
@@ -137,11 +140,13 @@ def _fill_columns(path: Path, card: _Card, rows: list[list[str]]) -> None:
         if len(entries) != len(names):
             message = f"{path}: {name} has {len(entries)} columns, expected {len(names)}"
             raise ValueError(message)
-    card.observations = dict(zip(bins[0], map(float, observed[0]), strict=True))
-    card.columns = [
-        (channel, process, int(number), float(rate))
-        for channel, process, number, rate in zip(bins[1], names, numbers, rates[0], strict=True)
-    ]
+    try:
+        card.observations = dict(zip(bins[0], map(float, observed[0]), strict=True))
+        columns = zip(bins[1], names, map(int, numbers), map(float, rates[0]), strict=True)
+        card.columns = list(columns)
+    except ValueError as error:
+        message = f"{path}: observation, process or rate is no number ({error})"
+        raise ValueError(message) from None
 
 
 def _all_integers(words: list[str]) -> bool:
@@ -157,7 +162,7 @@ def _sample(path: Path, card: _Card, index: int) -> dict[str, Any]:
         template = _Template(np.array([rate]), np.zeros(1))
     elif rate >= 0 and template.values.sum() > 0:
         scale = rate / template.values.sum()  # -1 takes the rate from the histogram
-    values = np.clip(template.values * scale, 0, None)
+    values = template.values * scale
     modifiers: list[dict[str, Any]] = []
     if number <= 0:
         modifiers.append({"name": _POI, "type": "normfactor", "data": None})
@@ -183,7 +188,11 @@ def _systematic(
     channel, process, *_ = card.columns[index]
     if kind == "lnN":
         low, _, high = entry.partition("/")
-        down, up = (float(low), float(high)) if high else (1 / float(low), float(low))
+        try:
+            down, up = (float(low), float(high)) if high else (1 / float(low), float(low))
+        except (ValueError, ZeroDivisionError):
+            message = f"{path}: lnN {name} is {entry!r} for {process} in {channel}; e.g. 1.05"
+            raise ValueError(message) from None
         yield {"name": name, "type": "normsys", "data": {"hi": up, "lo": down}}
         return
     if float(entry) != 1.0:

@@ -10,10 +10,9 @@ import numpy as np
 from iminuit import Minuit
 from numpy.typing import ArrayLike
 
-from fivesigma.statistics.kernels import deviance, evaluate
+from fivesigma.statistics.kernels import POISSON, deviance, evaluate
 from fivesigma.statistics.minimiser import CONVERGED, NO_START, REASONS, Minima, minimise
 from fivesigma.statistics.model import Model
-from fivesigma.statistics.parameters import FREE
 
 __all__ = ["Fit", "Fixed", "explain", "fit", "fit_many", "pulls"]
 
@@ -226,7 +225,7 @@ def _with_uncertainties(
     theta, p = found.theta[0], model.parameters
     near = _AT_BOUND * (p.upper - p.lower)
     at_bound = ~held & ((theta <= p.lower + near) | (theta >= p.upper - near))
-    covariance, degenerate = _covariance(model, theta, data, held, at_bound)
+    covariance, degenerate = covariance_of(model, theta, data, held, at_bound)
     notes = [note] if note else []
     notes += [
         f"{p.names[index]} is at its bound {theta[index]:g}: its uncertainty is not to be "
@@ -252,7 +251,7 @@ def _with_uncertainties(
     )
 
 
-def _covariance(
+def covariance_of(
     model: Model, theta: np.ndarray, data: np.ndarray, held: np.ndarray, at_bound: np.ndarray
 ) -> tuple[np.ndarray, list[str]]:
     """Twice the inverse Hessian of -2 ln L, and the names of parameters that leave it singular."""
@@ -299,8 +298,8 @@ def pulls(result: Fit) -> list[Pull]:
         if result.fixed[index]:
             continue
         centre = result.data[result.model.n_bins + k]
-        if p.constraint[index] != FREE and p.aux_scale[k] != p.width[index]:
-            centre = centre / p.aux_scale[k]  # a Poisson measurement, in units of its parameter
+        if p.constraint[index] == POISSON:
+            centre = centre / p.aux_scale[k]  # events, in units of the parameter
         width = p.width[index]
         found.append(
             Pull(

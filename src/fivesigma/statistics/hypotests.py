@@ -99,7 +99,7 @@ class CLs:
 
     Attributes:
         mu: (M,) tested values.
-        observed: (M,).
+        observed: (M,); here and below NaN where a fit failed.
         expected: (5, M) of a background that fluctuates by -2 ... +2 standard deviations.
         p_sb: (M,) p-value of signal and background, CLs+b.
         p_b: (M,) CLb.
@@ -134,7 +134,13 @@ def cls(model: Model, mu: ArrayLike = 1.0, data: ArrayLike | None = None) -> CLs
     # the free fit to Asimov data is what they were made of: its deviance is 0
     expected = fit_many(model, asimov, fixed={model.poi_name: values}, start=background)
     note = reasons(np.concatenate([free.status, held.status, expected.status]))
-    return _asymptotic(values, q, 2 * expected.half_deviance, note)
+    return _asymptotic(values, q, _twice_deviance(expected), note)
+
+
+def _twice_deviance(found: Minima) -> np.ndarray:
+    """(B,) the statistic of Asimov data, whose free fit has deviance 0; NaN where a fit failed."""
+    value = np.clip(2 * found.half_deviance, 0, None)
+    return np.where(found.status == CONVERGED, value, np.nan)
 
 
 def _asymptotic(mu: np.ndarray, q: np.ndarray, q_asimov: np.ndarray, note: str) -> CLs:
@@ -165,8 +171,8 @@ class Significance:
     """How strongly data speak against there being no signal.
 
     Attributes:
-        observed: standard deviations.
-        expected: of the Asimov data with the signal strength 1.
+        observed: standard deviations; NaN where a fit failed.
+        expected: of the Asimov data with the signal strength 1; NaN where a fit failed.
         p_observed: one-sided p-value of the background alone.
         p_expected: of the Asimov data.
         mu: best-fit signal strength, not negative.
@@ -194,7 +200,7 @@ def significance(model: Model, data: ArrayLike | None = None) -> Significance:
     asimov, point = profiled_asimov(model, 1.0, data)
     without = fit_many(model, asimov, fixed={model.poi_name: 0.0}, start=point)
     z = float(np.sqrt(q[0]))
-    expected = float(np.sqrt(max(2 * without.half_deviance[0], 0.0)))
+    expected = float(np.sqrt(_twice_deviance(without)[0]))
     return Significance(
         observed=z,
         expected=expected,

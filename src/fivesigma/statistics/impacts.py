@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fivesigma.statistics.fits import Fit, reasons, run_each
+from fivesigma.statistics.fits import Fit, covariance_of, reasons, run_each
 from fivesigma.statistics.kernels import GAUSSIAN
 from fivesigma.statistics.minimiser import CONVERGED
 
@@ -156,12 +156,10 @@ def breakdown(result: Fit, groups: Mapping[str, Sequence[str]] | None = None) ->
 
 def _without(result: Fit, names: Sequence[str]) -> float:
     """Uncertainty of the signal strength with these parameters held at their best fit."""
-    held = result.fixed.copy()
+    # what is at a bound stays there, as in the covariance of the fit
+    held = result.fixed | (result.uncertainty == 0)
     for name in names:
         held[result.model.index(name)] = True
-    poi = result.model.poi
-    index = np.flatnonzero(~held & (result.uncertainty > 0))
-    if poi not in index:
-        return 0.0
-    hessian = result.model.hessian(result.theta, result.data)[0][np.ix_(index, index)]
-    return float(np.sqrt(2 * np.linalg.inv(hessian)[np.flatnonzero(index == poi)[0]].max()))
+    bound, poi = np.zeros_like(held), result.model.poi
+    covariance, _ = covariance_of(result.model, result.theta, result.data, held, bound)
+    return float(np.sqrt(max(covariance[poi, poi], 0.0)))

@@ -82,8 +82,8 @@ def _reach(model: Model, data: ArrayLike | None, alpha: float) -> float:
     # signals that are far stronger than what is tested would leave the scan too coarse
     while mu > 1e-9:
         found = cls(model, mu / 2, data)
-        if max(found.observed[0], found.expected[BANDS.index(2), 0]) > alpha:
-            break
+        if not max(found.observed[0], found.expected[BANDS.index(2), 0]) <= alpha:
+            break  # also where a fit failed
         mu /= 2
     return mu
 
@@ -206,14 +206,17 @@ def interval(
     bounds = model.parameters.lower[at], model.parameters.upper[at]
     ends, others = [], dict(fixed or {})
     for side, bound in zip((-1, 1), bounds, strict=True):
-        edge = min(6 * width, abs(bound - best))
+        far = abs(bound - best)
+        edge = min(6 * width, far)
 
         def below(distance: np.ndarray, side: int = side) -> np.ndarray:
             values = best + side * distance
             held = fit_many(model, data, fixed=others | {name: values}, start=result.theta)
             return (rise - 2 * (held.half_deviance - result.half_deviance))[None]
 
+        while edge < far and below(np.array([edge]))[0, 0] > 0:  # far from a parabola
+            edge = min(2 * edge, far)
         grid = np.linspace(0, edge, 13)
         root = _roots(below, grid, below(grid))[0]
-        ends.append(best + side * (root if np.isfinite(root) else abs(bound - best)))
+        ends.append(best + side * (root if np.isfinite(root) else far))
     return Interval(name, float(best), float(ends[0]), float(ends[1]))

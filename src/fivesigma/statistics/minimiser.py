@@ -168,6 +168,8 @@ def _minimise_one(
             damping = max(10.0 * damping, 1e-6)
             continue
         slope, distance = _slope_and_promise(hessian, gradient, step)
+        # what damping takes from the gain does not make the minimum nearer
+        distance *= 1.0 + damping
         new = _walk(m, theta, data, value, step, slope)
         if 0.0 <= distance < TOLERANCE:
             return min(new, value), CONVERGED, distance

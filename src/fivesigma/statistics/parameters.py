@@ -15,7 +15,6 @@ __all__ = ["FREE", "KINDS", "Parameters", "parameters_of"]
 FREE = 0
 #: kinds of modifiers, in the order in which their parameters follow one another
 KINDS = ("histosys", "lumi", "normfactor", "normsys", "shapefactor", "shapesys", "staterror")
-_CONFIGURABLE = ("inits", "bounds", "auxdata", "factors", "sigmas", "fixed")
 
 
 @dataclass(frozen=True)

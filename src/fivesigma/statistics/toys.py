@@ -61,7 +61,13 @@ def toys(
             tested with that for upper limits, q-tilde.
         data: (N,) that the other parameters are fitted to before; default: what was observed.
         theta: (P,) parameters to draw with instead of these.
+
+    Raises:
+        ValueError: fewer than one pseudo-experiment, or no fit to draw them from.
     """
+    if n < 1:
+        message = f"{n} pseudo-experiments; draw at least one, some thousand for a p-value"
+        raise ValueError(message)
     truth = profiled_asimov(model, mu, data)[1] if theta is None else np.array(theta, float)
     truth[model.poi] = mu
     rng = np.random.default_rng(seed)
@@ -84,8 +90,11 @@ def p_value(drawn: Toys, observed: float) -> Number:
     """The fraction of pseudo-experiments as extreme as what was observed, with its uncertainty.
 
     Raises:
-        ValueError: no pseudo-experiment whose fits converged.
+        ValueError: no pseudo-experiment whose fits converged, or nothing finite observed.
     """
+    if not np.isfinite(observed):
+        message = f"the observed statistic is {observed}: a fit to the data failed; see its note"
+        raise ValueError(message)
     q = drawn.q[np.isfinite(drawn.q)]
     if not q.size:
         message = f"none of {drawn.q.size} pseudo-experiments could be fitted: {drawn.note}"
@@ -98,9 +107,14 @@ def p_value(drawn: Toys, observed: float) -> Number:
 
 
 def z_value(p: Number) -> Number:
-    """Standard deviations of a one-sided p-value; a lower limit where no toy was as extreme."""
+    """Standard deviations of a one-sided p-value.
+
+    Where no toy was as extreme it is a lower limit, where all were (a deficit: q0 = 0) it is 0.
+    """
     if p.value <= 0:
         return Number(float(norm.isf(p.uncertainty)), note=f"lower limit: {p.note}")
+    if p.value >= 1:
+        return Number(0.0, note=f"no excess: {p.note}")
     z = float(norm.isf(p.value))
     return Number(z, float(p.uncertainty / norm.pdf(z)), note=p.note)
 

@@ -44,7 +44,8 @@ def fit(
 ) -> Result:
     """Fit a workspace: signal strength, pulls, correlations, yields, goodness of fit.
 
-    Writes `results.json`, `report.html`, figures, and for each region a table for HEPData.
+    Writes `results.json`, `report.html`, figures, and for each region a table for HEPData, which
+    Asimov data have none of.
 
     Examples:
         fivesigma fit workspace.json runs/fit --impacts
@@ -78,7 +79,7 @@ def fit(
         fit_tables(result, ranked),
         _note(model, observed, result.note),
     )
-    for each in statistics.yields(result):
+    for each in statistics.yields(result) if observed else ():
         text = yaml.safe_dump(statistics.hepdata(each), sort_keys=False)
         write_file(out / "hepdata" / f"{_file_name(each.channel)}.yaml", text.encode())
     return _written(made, workspace, out, "fit", overwrite)
@@ -124,15 +125,19 @@ def limit(
     numbers: dict[str, Number] = {}
     if observed and np.isfinite(found.observed):
         numbers["mu_limit_observed"] = Number(found.observed, note=note)
+    if observed and np.isfinite(nominal.observed[0]):
         numbers["cls_observed"] = Number(float(nominal.observed[0]), note="CLs of mu = 1")
     for sigma, value in zip(BANDS, found.expected, strict=True):
         if np.isfinite(value):
             told = f"{note}, background {sigma:+d} standard deviations" if sigma else note
             numbers[f"mu_limit_expected{_BAND_NAMES[sigma]}"] = Number(float(value), note=told)
     for sigma, row in zip(BANDS, nominal.expected, strict=True):
-        numbers[f"cls_expected{_BAND_NAMES[sigma]}"] = Number(float(row[0]), note="CLs of mu = 1")
+        if np.isfinite(row[0]):
+            key = f"cls_expected{_BAND_NAMES[sigma]}"
+            numbers[key] = Number(float(row[0]), note="CLs of mu = 1")
     figures = {"CLs": cls_scan(found.scan, level, MU, observed)}
-    made = Result("Upper limit", numbers, figures, {}, _note(model, observed, found.note))
+    troubles = dict.fromkeys((found.note, nominal.note))
+    made = Result("Upper limit", numbers, figures, {}, _note(model, observed, *troubles))
     return _written(made, workspace, out, "limit", overwrite)
 
 
@@ -177,8 +182,9 @@ def significance(
     if observed and np.isfinite(found.observed):  # else the note tells which fit failed
         numbers["z_observed"] = Number(found.observed, note="asymptotic")
         numbers["p_observed"] = Number(found.p_observed, note="asymptotic, one-sided")
-    numbers["z_expected"] = Number(found.expected, note="asymptotic, Asimov data of mu = 1")
-    numbers["p_expected"] = Number(found.p_expected, note="asymptotic, one-sided")
+    if np.isfinite(found.expected):
+        numbers["z_expected"] = Number(found.expected, note="asymptotic, Asimov data of mu = 1")
+        numbers["p_expected"] = Number(found.p_expected, note="asymptotic, one-sided")
     figures: dict[str, Any] = {}
     notes = [found.note]
     goal = found.q0 if observed else found.expected**2

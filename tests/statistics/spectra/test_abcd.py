@@ -130,6 +130,7 @@ def test_correlated_variables_do_not_close():
         (lambda: Counts(1, 2, 0), "region D has no events"),
         (lambda: Counts(-1, 2, 3), "region B has -1 events"),
         (lambda: Counts(1, np.nan, 3), "region C has nan events"),
+        (lambda: abcd_interval(Counts(1, 2, 3), 95), "between 0 and 1"),
         (lambda: closure([]), "at least one validation region"),
         (lambda: closure([Counts(1, 2, 3)]), "validation region 0: A = None"),
         (lambda: abcd_counts([1.0, np.nan], [1.0, 2.0], 0, 0), "NaN or infinite"),

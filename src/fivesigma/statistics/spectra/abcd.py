@@ -105,7 +105,13 @@ def abcd_interval(counts: Counts, level: float = 0.6827) -> tuple[float, float]:
 
     Returns:
         Low and high end; the low end is 0 where B or C is empty.
+
+    Raises:
+        ValueError: a level outside (0, 1).
     """
+    if not 0 < level < 1:
+        message = f"confidence level {level}; give a number between 0 and 1, e.g. 0.6827"
+        raise ValueError(message)
     value, rise = counts.b * counts.c / counts.d, chi2.ppf(level, 1)
 
     def above(a: float) -> float:
