@@ -11,7 +11,8 @@ real data ($FIVESIGMA_REAL_DATA, default ../shared/data). Run it on an otherwise
   same model, in the same rounds, in alternation.
 - susy_cls_seconds: observed and expected CLs of RegionA, sbottom_1300_205_60, from the files in
   the archive to the answer, once all is compiled. `--pyhf` times pyhf for it once.
-- selection_khz_per_core: is measured by `selection()`, when there is a selection to measure.
+
+`selection.py` measures selection_khz_per_core.
 """
 
 from __future__ import annotations
@@ -98,11 +99,6 @@ def susy_with_pyhf() -> float:
     return seconds
 
 
-def selection() -> dict[str, dict[str, object]]:
-    """The AGC-like selection; its figures go here."""
-    return {}
-
-
 def figure(values: list[float], unit: str, reference: str) -> dict[str, object]:
     """Median and extremes."""
     return {
@@ -144,7 +140,6 @@ def main() -> None:
                     "toys_per_second": figure(rates, "1/s", "2 threads; target 3000"),
                     "toys_speedup_over_pyhf": figure(speedups, "", "pyhf, NumPy and SLSQP"),
                     "susy_cls_seconds": figure(seconds, "s", reference),
-                    **selection(),
                 },
             }
         )

@@ -328,3 +328,17 @@ def test_histograms_that_cannot_be_fitted(counts, edges, options, message):
 def test_models_that_are_none(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("shape", ["breit-wigner-gaussian", "breit-wigner-crystal-ball"])
+def test_a_line_too_narrow_for_the_convolution_is_told(shape):
+    """The J/psi is 0.09 MeV wide: nodes of the convolution 0.2 sigma apart miss it."""
+    model = Model(
+        (
+            Component("jpsi", SHAPES[shape], fixed={"gamma": 9.3e-5, "sigma": 0.03, "mass": 3.09}),
+            Component("background", SHAPES["exponential"]),
+        ),
+        LIMITS,
+    )
+    fit = fit_histogram(model, np.histogram(sample(2), EDGES)[0], EDGES)
+    assert "too narrow for" in " ".join(fit.problems)

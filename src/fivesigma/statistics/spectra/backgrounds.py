@@ -55,8 +55,8 @@ def _under_exponential(x: Array, p: Sequence[Any], limits: Limits) -> Array:
 def bernstein(order: int) -> Shape:
     """A polynomial in the Bernstein basis, by the share of each basis function in the integral.
 
-    The shares add up to one, so that the first is what the others leave; with none below 0 the
-    polynomial is nowhere below 0.
+    The shares add up to one, so that the first is what the others leave. The bounds keep the
+    others from falling below 0; the first may, and then the polynomial does at the low end.
     """
 
     def density(x: Array, p: Sequence[Any], limits: Limits) -> Array:

@@ -121,10 +121,23 @@ def problems(model: Model, minuit: Minuit, theta: Array, events: float) -> list[
                 f"{name} is at its {which} bound {bound:.4g}, its error is not reliable; "
                 "fix it, or choose another shape"
             )
+    found += _too_narrow(model, theta)
     if minuit.covariance is None:
         found.append("the parameters have no covariance; fix those that the data do not tell")
         return found
     return found + _degenerate(model, minuit.covariance)
+
+
+def _too_narrow(model: Model, theta: Array) -> list[str]:
+    parts = model.parts(theta)
+    return [
+        f"{each.name}: a natural width of {of['gamma'].item():.3g} is too narrow for "
+        f"{each.shape.name} with a resolution of {of['sigma'].item():.3g}; choose voigtian, "
+        "gaussian or crystal-ball"
+        for each in model.components
+        if each.shape.narrowest and (of := parts[each.name])
+        if of["gamma"].item() < each.shape.narrowest * of["sigma"].item()
+    ]
 
 
 def _degenerate(model: Model, covariance: Any) -> list[str]:

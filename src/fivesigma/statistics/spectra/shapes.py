@@ -80,6 +80,7 @@ class Shape:
         peak: whether it has a place in the range, else it is a background.
         positive: whether the quantity must be above 0.
         reference: where the form is from.
+        narrowest: least gamma / sigma at which it is accurate to 1e-3.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Shape:
     peak: bool = False
     positive: bool = False
     reference: str = ""
+    narrowest: float = 0.0
 
     def integrals(self, edges: Array, parameters: Sequence[Any], limits: Limits) -> Array:
         """Integral of the density over each bin.
