@@ -121,6 +121,18 @@ def test_the_same_shape_in_python():
         ("title", None, r"title is missing"),
         ("regions.S/R", {}, r"regions: the name 'S/R'; use letters, digits"),
         ("systematics.qcd_norm.size", 1.5, r"systematics\.qcd_norm: size 1\.5"),
+        ("systematics.qcd_norm.parameter", "mu", r"qcd_norm: the parameter 'mu' has another mean"),
+        ("systematics.mu", {"kind": "free"}, r"systematics\.mu: the parameter 'mu' has another"),
+        ("systematics.shower", {"kind": "inputs", "samples": "top", "up": [
+            {"files": "x.root", "regions": "SRR"}]}, r"shower\.up\[0\]\.regions: no region 'SRR'"),
+        ("samples.data.cross_section", 1, r"samples\.data: data are counted as they are"),
+        ("samples.data.scale", 2, r"samples\.data: data are counted as they are"),
+        ("samples.data.k_factor", 2, r"k_factor and generated belong to a cross_section"),
+        ("samples.top.k_factor", 0, r"k_factor: got 0\.0, expected a number above 0"),
+        ("luminosity", -3, r"luminosity: got -3\.0, expected a number above 0"),
+        ("measurement", {"range": [0]}, r"measurement: range: got \[0\.0\], expected two bounds"),
+        ("binning", {"bins": 9, "range": [0, 1], "method": "significance", "fine": 3},
+         r"binning: fine: got 3, expected at least the 9 bins"),
         ("systematics.jes.up", None, None),
         ("systematics.pileup.up", "(", r"systematics\.pileup: "),
     ],
@@ -141,6 +153,18 @@ def test_quantities_are_made_of_earlier_ones(tmp_path):
         read(tmp_path, content)
     with pytest.raises(ValueError, match=r"define\.ht: uses ht"):
         read(tmp_path, toy("data") | {"define": {"ht": "ht + 1"}})
+
+
+def test_other_files_of_a_variation_need_a_luminosity_too(tmp_path):
+    other = {"files": "x.root", "cross_section": 0.4}
+    content = toy("data") | {"luminosity": None}
+    for sample in content["samples"].values():
+        sample.pop("cross_section", None)
+    content["systematics"]["shower"] = {"kind": "inputs", "samples": "top", "up": [other]}
+    with pytest.raises(ValueError, match=r"systematics\.shower\.up\[0\]: a cross-section needs a"):
+        read(tmp_path, content)
+    other["luminosity"] = 1000
+    assert read(tmp_path, content).luminosity is None
 
 
 def test_no_file_and_no_yaml(tmp_path):

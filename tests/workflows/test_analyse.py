@@ -128,6 +128,7 @@ def test_closed_data_have_no_part_in_what_is_told(config, files, tmp_path):
     assert not {"z_observed", "mu_limit_observed", "yields/SR/data"} & told[0].keys()
     for name in ("z_expected", "mu_limit_expected", "mu"):
         assert told[0][name] == told[1][name]
+    assert "Region SR after the fit" not in (tmp_path / "one" / "report.html").read_text()
 
 
 def test_three_channels_with_the_statistics_of_the_simulation(real_data, tmp_path, monkeypatch):
@@ -193,6 +194,15 @@ def test_only_what_changed_is_selected_again(config, tmp_path, pieces, files):
     assert workspace(out) == first
 
 
+def test_another_order_of_the_cuts_is_another_cut_flow(config, files, tmp_path):
+    cuts = described(files)["selection"]
+    turned = {name: cuts[name] for name in reversed(cuts)}
+    for selection in (cuts, turned):
+        found = select(config(selection=selection), out=tmp_path / "out", quiet=True)
+        rows = [row[0] for row in found.tables["Expected events"].rows]
+        assert rows[:3] == ["all events", *selection]
+
+
 def test_data_of_signal_regions_stay_closed(config, tmp_path):
     out = tmp_path / "out"
     found = templates(config(), out=out, quiet=True)
@@ -202,7 +212,8 @@ def test_data_of_signal_regions_stay_closed(config, tmp_path):
     for path in out.glob("select/data-*.npz"):
         kept = Selected.from_bytes(path.read_bytes())
         assert {region for region, _ in kept.histograms} == {"CR"}
-        assert "region SR" not in kept.cutflow
+        # the common cuts less the open region would tell how many are in the closed one
+        assert kept.cutflow.keys() == {"all events", "region CR"}
     stored = read_histograms(str(out / "templates" / "templates.root"))
     assert "SR/data" not in stored
     observed = {each["name"]: each["data"] for each in workspace(out)["observations"]}
@@ -294,6 +305,18 @@ def test_pruning_is_told(config, tmp_path):
     assert left_out <= set(pyhf.Workspace(whole).model().config.par_order)
 
 
+def test_samples_of_one_label_are_added_in_figures(config, files, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(findings, "stack", lambda *given, **_: shown.append(given) or canvas()[0])
+    samples = described(files)["samples"]
+    samples["qcd"]["label"] = samples["top"]["label"] = "Background"
+    found = templates(config(samples=samples), out=tmp_path / "out", quiet=True)
+    heights = shown[0][1]
+    assert list(heights) == ["Background", "signal"]
+    expected = sum(found.numbers[f"yields/SR/{name}"].value for name in ("qcd", "top"))
+    assert heights["Background"].sum() == pytest.approx(expected)
+
+
 @pytest.fixture
 def called(monkeypatch):
     """A stand-in that counts what is called: the steps are tested here, not the fits."""
@@ -341,6 +364,10 @@ def test_finished_steps_are_kept(config, files, tmp_path, called, pieces):
     (out / "significance" / "step.json").write_text('{"key": ')  # killed while it was written
     analyse(config(), out=out, quiet=True)
     assert called == ["significance"]
+    called.clear()
+    analyse(config(axis="Score of the network"), out=out, quiet=True)
+    assert called == ["fit"]  # its figures name the axis
+    analyse(config(title="Other"), out=out, quiet=True)
     called.clear()
     larger = described(files)["systematics"]
     larger["qcd_norm"]["size"] = 0.5

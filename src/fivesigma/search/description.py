@@ -13,14 +13,20 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from fivesigma import expressions
 from fivesigma.formats.mappings.yamlfile import read_yaml
+from fivesigma.search.measurement import Measurement, Pruning, Templating
 from fivesigma.search.regions import Binning, Region
-from fivesigma.search.samples import Sample
+from fivesigma.search.samples import Input, Sample
 from fivesigma.search.scores import Score
-from fivesigma.search.systematics import Luminosity, ShapeSystematic, Systematic
+from fivesigma.search.systematics import (
+    InputVariation,
+    Luminosity,
+    ShapeSystematic,
+    Systematic,
+)
 from fivesigma.search.typed import build, nearest
 
 __all__ = [
@@ -33,53 +39,6 @@ __all__ = [
     "described",
     "read_analysis",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pruning:
-    """Effects that are too small to keep; 0 keeps all.
-
-    Attributes:
-        normalisation: smallest relative change of the yield.
-        shape: smallest relative change of any bin, beyond that of the yield.
-    """
-
-    normalisation: float = 0.0
-    shape: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Templating:
-    """How templates become a model.
-
-    Attributes:
-        mc_statistics: statistical uncertainty of the simulation: HistFactory's staterror.
-        negative: bins below zero: "refuse" them, or take them for "zero".
-        empty: background without events in a region: "refuse" it, or "drop" it there.
-        prune: systematics too small to keep.
-    """
-
-    mc_statistics: bool = True
-    negative: Literal["refuse", "zero"] = "refuse"
-    empty: Literal["refuse", "drop"] = "refuse"
-    prune: Pruning = field(default_factory=Pruning)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """What is measured.
-
-    Attributes:
-        name: of the measurement.
-        poi: parameter of interest, a factor on the signal.
-        samples: that it scales; none: all of kind "signal".
-        range: of the parameter.
-    """
-
-    name: str = "measurement"
-    poi: str = "mu"
-    samples: tuple[str, ...] = ()
-    range: tuple[float, ...] = (0.0, 10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +179,13 @@ def _check_names(analysis: Analysis) -> None:
         place = f"systematics.{name}"
         _known(each.samples, analysis.simulated, f"{place}.samples", "simulated sample")
         _known(each.regions, analysis.regions, f"{place}.regions", "region")
+        parameter = each.parameter or name
+        taken = parameter == analysis.measurement.poi or parameter.startswith("staterror_")
+        if taken or (parameter == "lumi" and not isinstance(each, Luminosity)):
+            message = (
+                f"{place}: the parameter {parameter!r} has another meaning; name it otherwise"
+            )
+            raise ValueError(message)
     if sum(isinstance(each, Luminosity) for each in analysis.systematics.values()) > 1:
         message = "systematics: two of kind luminosity; HistFactory has one parameter for it"
         raise ValueError(message)
@@ -246,15 +212,27 @@ def _check_regions(analysis: Analysis) -> None:
             raise ValueError(message)
 
 
-def _check_inputs(analysis: Analysis) -> None:
-    """Every sample is for some region, and every region has data where there are data."""
+def _inputs(analysis: Analysis) -> Iterator[tuple[str, Input]]:
+    """All inputs with their places, those of variations too."""
     for name, sample in analysis.samples.items():
         for index, each in enumerate(sample.inputs):
-            place = f"samples.{name}.inputs[{index}]"
-            _known(each.regions, analysis.regions, f"{place}.regions", "region")
-            if each.cross_section and not (each.luminosity or analysis.luminosity):
-                message = f"{place}: a cross-section needs a luminosity; give it in 1/pb"
-                raise ValueError(message)
+            yield f"samples.{name}.inputs[{index}]", each
+    for name, systematic in analysis.systematics.items():
+        for side in systematic.sides if isinstance(systematic, InputVariation) else ():
+            for index, each in enumerate(getattr(systematic, side)):
+                yield f"systematics.{name}.{side}[{index}]", each
+
+
+def _check_inputs(analysis: Analysis) -> None:
+    """Every sample is for some region, and every region has data where there are data."""
+    if analysis.luminosity is not None and not 0 < analysis.luminosity < float("inf"):
+        message = f"luminosity: got {analysis.luminosity}, expected a number above 0, in 1/pb"
+        raise ValueError(message)
+    for place, each in _inputs(analysis):
+        _known(each.regions, analysis.regions, f"{place}.regions", "region")
+        if each.cross_section and not (each.luminosity or analysis.luminosity):
+            message = f"{place}: a cross-section needs a luminosity; give it in 1/pb"
+            raise ValueError(message)
     for region in analysis.regions if analysis.data else ():
         inputs = [each for name in analysis.data for each in analysis.samples[name].inputs]
         if not any(region in (each.regions or analysis.regions) for each in inputs):

@@ -55,6 +55,10 @@ class Binning:
             message = f"range: got {list(self.range)}, expected a lower and an upper end"
             raise ValueError(message)
 
+        if self.chosen and self.fine < max(self.bins, 1):
+            message = f"fine: got {self.fine}, expected at least the {self.bins} bins"
+            raise ValueError(message)
+
     @property
     def given(self) -> bool:
         """Whether anything is said."""

@@ -78,11 +78,14 @@ class Input:
             raise ValueError(message)
         if self.where:
             expressions.parse(self.where)
-        for name in ("cross_section", "luminosity", "generated"):
+        for name in ("cross_section", "k_factor", "luminosity", "generated", "scale"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 message = f"{name}: got {value}, expected a number above 0"
                 raise ValueError(message)
+        if self.cross_section is None and (self.k_factor != 1 or self.generated is not None):
+            message = "k_factor and generated belong to a cross_section; give it, or use scale"
+            raise ValueError(message)
 
     def paths(self, folder: str) -> list[str]:
         """The files that there are.
@@ -122,4 +125,7 @@ class Sample:
                 expressions.parse(text)
         if self.kind == "data" and (self.weight or self.generator_weight):
             message = "data have no weights; leave them out"
+            raise ValueError(message)
+        if self.kind == "data" and any(e.cross_section or e.scale != 1 for e in self.inputs):
+            message = "data are counted as they are; leave out cross_section and scale"
             raise ValueError(message)

@@ -60,7 +60,8 @@ class Score:
         Raises:
             ValueError: the run sees what `inputs` does not name, or has no such class.
         """
-        run = _loaded(expanded(self.run))
+        state = tuple(Path(name).stat().st_mtime_ns for name in self.files())
+        run = _loaded(expanded(self.run), state)
         for name in run.inputs.features:
             if name not in self.inputs:
                 message = f"{self.run} sees {name!r}, which inputs lacks; it has "
@@ -77,5 +78,5 @@ class Score:
 
 
 @lru_cache(maxsize=8)
-def _loaded(path: str) -> Run:
+def _loaded(path: str, state: tuple[int, ...]) -> Run:  # noqa: ARG001 (trained anew: another state)
     return load_run(path, device="cpu")

@@ -60,6 +60,8 @@ class Selecting:
         factors: weight variation -> expression of the factor on the weight.
         variations: object variation -> what is changed.
         halves: whether the events are parted into two halves.
+        closed: whether a region is left closed: the common cuts are then not counted, since
+            their counts less those of the open regions are that of the closed one.
     """
 
     where: str = ""
@@ -73,6 +75,7 @@ class Selecting:
     factors: Mapping[str, str] = field(default_factory=dict)
     variations: Mapping[str, Variation] = field(default_factory=dict)
     halves: bool = False
+    closed: bool = False
 
     def _texts(self) -> Iterator[str]:
         yield from (self.where, self.weight, self.generator_weight, *self.cuts.values())
@@ -147,7 +150,8 @@ class Selecting:
         flow = {"all events": state.count(self.weight)}
         for name, text in self.cuts.items():
             state = state.passing(text, f"cut {name!r}")
-            flow[name] = state.count(self.weight)
+            if not self.closed:
+                flow[name] = state.count(self.weight)
         filled = {}
         for name, region in self.regions.items():
             inside = state.passing(region.selection, f"region {name}")
@@ -293,6 +297,7 @@ def selecting(
         factors=factors,
         variations=variations,
         halves=not data and any(each.binning.chosen for each in filled.values()),
+        closed=len(names) < len(given.regions or analysis.regions),
     )
 
 

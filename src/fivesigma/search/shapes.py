@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fivesigma.search.description import Pruning
+from fivesigma.search.measurement import Pruning
 from fivesigma.search.systematics import ShapeSystematic
 
 __all__ = ["Shape", "prune", "shape_of", "smoothed", "two_sided"]

@@ -158,7 +158,10 @@ def analyse(
         ValueError: what is wrong with the description, the files or a template; says where.
     """
     read, folder = read_analysis(analysis), _folder(analysis, out)
-    command = f"fivesigma analyse {analysis}{' --unblind' if unblind else ''}"
+    command = f"fivesigma analyse {analysis}"
+    command += f" --out {out}" if out else ""
+    command += " --unblind" * unblind + " --impacts" * impacts
+    command += f" --toys {toys}" if toys else ""
     return run_analysis(
         read,
         folder,

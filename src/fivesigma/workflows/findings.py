@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -21,7 +22,7 @@ from fivesigma.search.templates import Templates, normalisation
 from fivesigma.search.workspace import Pruned
 from fivesigma.workflows.selecting import Chosen
 
-__all__ = ["after_fit", "cutflow", "predictions"]
+__all__ = ["after_fit", "cutflow", "drawn_with", "predictions"]
 
 Array = NDArray[np.float64]
 
@@ -58,12 +59,14 @@ def cutflow(analysis: Analysis, chosen: Sequence[Chosen]) -> Result:
         for cut, each in cuts.items()
     }
     tables = {"Expected events": _table(weighted), "Events in the files": _table(raw)}
-    note = "Uncertainties are statistical. Data in closed regions are not counted."
+    note = "Uncertainties are statistical. While a region is closed, data are "
+    note += "counted in the open ones alone."
     return Result("Selection", numbers, tables=tables, note=note)
 
 
 def _table(counts: dict[str, dict[str, Number]]) -> Table:
-    cuts = list(dict.fromkeys(cut for each in counts.values() for cut in each))
+    longest = sorted(counts.values(), key=len, reverse=True)  # closed data have few rows
+    cuts = list(dict.fromkeys(cut for each in longest for cut in each))
     rows = [(cut, *(counts[sample].get(cut, "–") for sample in counts)) for cut in cuts]
     return Table(("Cut", *counts), tuple(rows))
 
@@ -143,9 +146,12 @@ def _stack(
     info = analysis.region(region)
     labels = {name: analysis.samples[name].label or name for name in heights}
     luminosity = f"{analysis.luminosity / 1000:.3g} fb$^{{-1}}$" if analysis.luminosity else ""
+    processes: dict[str, Array] = {}
+    for name, each in heights.items():  # samples of one label are one process of the figure
+        processes[labels[name]] = processes.get(labels[name], 0.0) + each
     return stack(
         edges,
-        {labels[name]: each for name, each in heights.items()},
+        processes,
         data,
         uncertainty,
         signal=tuple(labels[name] for name in heights if name in analysis.signal),
@@ -156,6 +162,15 @@ def _stack(
     )
 
 
+def drawn_with(analysis: Analysis) -> dict[str, Any]:
+    """All of a description that the figures of fitted regions show, beside the workspace."""
+    return {
+        "experiment": [analysis.experiment, analysis.collisions, analysis.luminosity],
+        "labels": {name: each.label for name, each in analysis.samples.items()},
+        "regions": {name: asdict(analysis.region(name)) for name in analysis.regions},
+    }
+
+
 def after_fit(analysis: Analysis, out: Path, fit: Result, *, observed: bool) -> Result:
     """What the fit found, with its regions drawn over the discriminant and not bin numbers.
 
@@ -163,11 +178,13 @@ def after_fit(analysis: Analysis, out: Path, fit: Result, *, observed: bool) -> 
         analysis: the description.
         out: folder of the analysis, with its templates and the fit's tables for HEPData.
         fit: what `inference.fit` gave.
-        observed: whether data were fitted; else none are drawn.
+        observed: whether data were fitted; else the regions are not drawn.
     """
     regions = [name for name, each in analysis.regions.items() if each.kind != "validation"]
     replaced = {f"{region} {when}" for region in regions for when in _WHEN}
     figures = {name: each for name, each in fit.figures.items() if name not in replaced}
+    if not observed:  # Asimov data: the figures of the templates show as much
+        return replace(fit, figures=figures)
     stored = read_histograms(str(out / "templates" / "templates.root"))
     drawn = {}
     for region in regions:
@@ -179,10 +196,9 @@ def after_fit(analysis: Analysis, out: Path, fit: Result, *, observed: bool) -> 
         }
         values = {n: np.array([v["value"] for v in each]) for n, each in columns.items()}
         heights = {name: values[name] for name in analysis.simulated if name in values}
-        data = values["data"] if observed else None
         error = np.array([v["errors"][0]["symerror"] for v in columns["total"]])
         drawn[f"Region {region} after the fit"] = _stack(
-            analysis, region, edges, heights, data, error
+            analysis, region, edges, heights, values["data"], error
         )
     return replace(fit, figures={**drawn, **figures})
 

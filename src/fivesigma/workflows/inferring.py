@@ -11,7 +11,7 @@ from fivesigma.results import Number, Result
 from fivesigma.search.description import Analysis
 from fivesigma.storage import read_json
 from fivesigma.workflows import inference
-from fivesigma.workflows.findings import after_fit
+from fivesigma.workflows.findings import after_fit, drawn_with
 from fivesigma.workflows.steps import finished, key_of
 from fivesigma.workflows.templating import UNPRUNED, WORKSPACE
 
@@ -49,8 +49,10 @@ def inferred(
         "significance": (inference.significance, options | {"toys": toys}),
         "limit": (inference.limit, options),
     }
+    drawn = {"fit": drawn_with(analysis)}
     return [
-        _step(workspace, out / name, verb, chosen, tell) for name, (verb, chosen) in steps.items()
+        _step(workspace, out / name, verb, chosen, tell, drawn.get(name))
+        for name, (verb, chosen) in steps.items()
     ]
 
 
@@ -60,8 +62,9 @@ def _step(
     verb: Callable[..., Result],
     options: dict[str, Any],
     tell: Callable[[str], None],
+    drawn: dict[str, Any] | None = None,
 ) -> Result:
-    key = key_of({"workspace": read_json(workspace), "options": options})
+    key = key_of({"workspace": read_json(workspace), "options": options, "drawn": drawn})
     return finished(folder, key, partial(verb, workspace, folder, **options), tell)
 
 

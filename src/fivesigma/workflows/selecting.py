@@ -137,6 +137,7 @@ def _task(analysis: Analysis, part: Part, out: Path, checksums: Checksums, unbli
     content = {
         "version": _VERSION,
         "events": None if events is None else asdict(events),
+        "order": [] if events is None else [*events.cuts, *events.regions],  # that of the cut-flow
         "histograms": [[*key, *value] for key, value in names.items()],
         "files": [checksums(path) for path in paths],
         "runs": [

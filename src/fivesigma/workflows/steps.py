@@ -61,8 +61,8 @@ def finished(
         record = read_json(folder / _RECORD)
         if record["key"] == key and all((folder / name).is_file() for name in needs):
             return _read(folder, record)
-    except (FileNotFoundError, KeyError, ValueError):
-        pass  # not there, or not whole: made anew
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
+        pass  # not there, not whole, or of another version: made anew
     (folder / _RECORD).unlink(missing_ok=True)
     tell(folder.name)
     result = make()
