@@ -186,3 +186,8 @@ def test_what_cannot_be_fitted_has_no_answer(monkeypatch):
     assert "1 of 3 fits failed" in found.note
     calls = [True, False, False, False]
     assert np.isnan(statistics.cls(model, 1.0).expected).all()
+
+
+def test_signal_strengths_below_0_are_not_tested():
+    with pytest.raises(ValueError, match="signal strength -1; eq. 16 tests none below 0"):
+        statistics.cls(statistics.build(workspaces.counting(10, 50, 60)), -1.0)

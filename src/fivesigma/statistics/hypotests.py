@@ -125,10 +125,16 @@ def cls(model: Model, mu: ArrayLike = 1.0, data: ArrayLike | None = None) -> CLs
 
     Args:
         model: the model.
-        mu: signal strength or (M,) strengths above 0.
+        mu: signal strength or (M,) strengths, none below 0.
         data: (N,); default: what was observed.
+
+    Raises:
+        ValueError: a signal strength below 0, or no fit of the background.
     """
     values = np.atleast_1d(np.asarray(mu, np.float64))
+    if not (values >= 0).all():
+        message = f"signal strength {values.min():g}; eq. 16 tests none below 0"
+        raise ValueError(message)
     asimov, background = profiled_asimov(model, 0.0, data)
     q, free, held = statistic(model, values, data, 0.0, upper_limit=True)
     # the free fit to Asimov data is what they were made of: its deviance is 0

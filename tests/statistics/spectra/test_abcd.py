@@ -136,6 +136,7 @@ def test_correlated_variables_do_not_close():
         (lambda: abcd_counts([1.0, np.nan], [1.0, 2.0], 0, 0), "NaN or infinite"),
         (lambda: abcd_counts([1.0], [1.0, 2.0], 0, 0), r"expected \(N,\) both"),
         (lambda: correlation([1.0, 2.0], [1.0, 2.0]), "expected at least 4"),
+        (lambda: correlation([1.0] * 5, [1.0, 2.0, 3.0, 4.0, 5.0]), "needs it to vary"),
     ],
 )
 def test_bad_input(make, message):

@@ -25,8 +25,6 @@ def drawn(shape, seed):
         else:
             reach = 0.4 * abs(start) + (0.1 if start == 0 else 0)
             values.append(np.clip(start + rng.uniform(-reach, reach), lower, upper))
-    if shape.name.startswith("bernstein"):  # the shares of all but the first leave it one
-        values = list(np.array(values) / max(1.0, 1.1 * sum(values)))
     return values
 
 
@@ -49,6 +47,15 @@ def test_bins_hold_the_numeric_integral_of_the_density(shape, seed):
     ]
     assert found.sum() == pytest.approx(1, abs=1e-12)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("order", [1, 3, 6])
+def test_bernstein_polynomials_are_nowhere_below_0_within_their_bounds(order):
+    shape, x = SHAPES[f"bernstein{order}"], np.linspace(*LIMITS, 201)
+    points = np.random.default_rng(order).uniform(0, 1, (200, order)).T[..., None]
+    assert (shape.pdf(x, list(points), LIMITS) >= 0).all()
+    start = [parameter.start for parameter in shape.parameters]
+    np.testing.assert_allclose(shape.pdf(x, start, LIMITS), 1 / 60)  # equal shares are flat
 
 
 def test_density_is_nowhere_below_0(shape):

@@ -211,11 +211,15 @@ def correlation(x: ArrayLike, y: ArrayLike) -> dict[str, Number]:
         they have for independent variables; the note says where they are not compatible with 0.
 
     Raises:
-        ValueError: different lengths, values that are not finite, fewer than four events.
+        ValueError: different lengths, values that are not finite, fewer than four events, a
+            variable that does not vary.
     """
     a, b = _pair(x, y)
     if len(a) < 4:
         message = f"a correlation of {len(a)} events; expected at least 4"
+        raise ValueError(message)
+    if not (np.ptp(a) and np.ptp(b)):
+        message = "a variable has one value in all events; a correlation needs it to vary"
         raise ValueError(message)
     error = float((len(a) - 1) ** -0.5)
     found = {}

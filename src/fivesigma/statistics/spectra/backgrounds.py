@@ -52,15 +52,25 @@ def _under_exponential(x: Array, p: Sequence[Any], limits: Limits) -> Array:
     return np.where(flat, distance, np.expm1(slope * distance) / np.where(flat, 1.0, slope))
 
 
+def _shares(p: Sequence[Any]) -> list[Any]:
+    """Shares of basis functions 0 ... n, of parameters 1 ... n; they add up to one."""
+    shares: list[Any] = []
+    left: Any = 1.0
+    for each in reversed(p):
+        shares.append(left * each)
+        left = left * (1 - each)
+    return [left, *reversed(shares)]
+
+
 def bernstein(order: int) -> Shape:
     """A polynomial in the Bernstein basis, by the share of each basis function in the integral.
 
-    The shares add up to one, so that the first is what the others leave. The bounds keep the
-    others from falling below 0; the first may, and then the polynomial does at the low end.
+    Parameters are the shares of what the functions above leave, each from 0 to 1: the shares add
+    up to one and none is below 0, so that the polynomial is nowhere below 0.
     """
 
     def density(x: Array, p: Sequence[Any], limits: Limits) -> Array:
-        u, shares = _unit(x, limits), [1 - sum(p), *p]
+        u, shares = _unit(x, limits), _shares(p)
         terms = (
             share * (order + 1) * comb(order, k) * u**k * (1 - u) ** (order - k)
             for k, share in enumerate(shares)
@@ -68,7 +78,7 @@ def bernstein(order: int) -> Shape:
         return reduce(np.add, terms)
 
     def antiderivative(x: Array, p: Sequence[Any], limits: Limits) -> Array:
-        u, shares = _unit(x, limits), [1 - sum(p), *p]
+        u, shares = _unit(x, limits), _shares(p)
         terms = (share * betainc(k + 1, order - k + 1, u) for k, share in enumerate(shares))
         return (limits[1] - limits[0]) * reduce(np.add, terms)
 
@@ -76,7 +86,7 @@ def bernstein(order: int) -> Shape:
         f"bernstein{order}",
         f"Bernstein polynomial of order {order}",
         tuple(
-            Parameter(f"b{k}", f"share of basis function {k}", 1 / (order + 1), 0.0, 1.0)
+            Parameter(f"b{k}", f"share of function {k} in 0 to {k}", 1 / (k + 1), 0.0, 1.0)
             for k in range(1, order + 1)
         ),
         density,
