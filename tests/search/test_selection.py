@@ -158,6 +158,27 @@ def test_smearing_is_gaussian_and_the_same_for_the_same_event(events):
     assert ak.std(one.event.pileup / events.event.pileup) == pytest.approx(0.1, rel=0.1)
 
 
+def test_validation_regions_may_share_events(events):
+    regions = {
+        "SR": Filling("", "ht", EDGES),
+        "VR": Filling("len(jets) > 2", "ht", EDGES, fitted=False),
+    }
+    found = selecting(regions=regions)(events, number(len(events)))
+    assert 0 < found.cutflow["region VR"][0] < found.cutflow["region SR"][0]
+
+
+def test_collections_are_smeared_apart_and_fields_of_one_together(events):
+    widths = {"jets.pt": "0.1", "jets.mass": "0.1", "muons.pt": "0.1"}
+    made = smeared(events, widths, number(len(events)))
+    of = {
+        (each, field): ak.to_numpy((made[each][field] / events[each][field])[:, 0])
+        for each, field in (("jets", "pt"), ("jets", "mass"), ("muons", "pt"))
+    }
+    assert of["jets", "mass"] == pytest.approx(of["jets", "pt"], rel=1e-5)
+    correlation = np.corrcoef(of["jets", "pt"], of["muons", "pt"])[0, 1]
+    assert abs(correlation) < 4 / np.sqrt(len(events))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -165,6 +186,8 @@ def test_smearing_is_gaussian_and_the_same_for_the_same_event(events):
         ({"weight": "jets.pt"}, "expected one number an event, got"),
         ({"regions": {"SR": Filling("", "jets[4].pt", EDGES)}},
          "region SR: discriminant 'jets.4..pt': absent, NaN or infinite for"),
+        ({"regions": {"SR": Filling("", "ht", EDGES), "CR": Filling("ht > 90", "ht", EDGES)}},
+         r"regions SR and CR have \d+ events in common, which the fit would count twice"),
         ({"objects": {"jet": "pt > 3"}}, "objects.jet: no such collection; choose from"),
         ({"cuts": {"b": "count(jets.btg > 1) > 0"}}, "cut 'b': unknown field 'btg'.*btag"),
         ({"factors": {"pu/up": "event.pileip"}}, "unknown field 'pileip'"),

@@ -21,6 +21,13 @@ def test_a_missing_side_is_mirrored_and_not_negative():
     assert two_sided(NOMINAL, {"down": up}, symmetrise=False)[0].tolist() == [8, 22, 0, 0]
 
 
+def test_what_moves_into_an_empty_bin_has_no_negative_mirror():
+    both = two_sided(NOMINAL, {"up": np.array([10.0, 20, 29, 1])}, symmetrise=False)
+    assert both[:, 3].tolist() == [1, 0]
+    refused = two_sided(np.array([-1.0, 5]), {"up": np.array([-1.0, 5])}, symmetrise=False)
+    assert refused[1, 0] == -1  # a negative nominal bin is not hidden
+
+
 def test_symmetrised_sides_keep_their_difference():
     up, down = np.array([12.0, 22, 31, 0]), np.array([11.0, 17, 30, 0])
     both = two_sided(NOMINAL, {"up": up, "down": down}, symmetrise=True)

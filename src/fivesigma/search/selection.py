@@ -29,11 +29,13 @@ _MOMENTUM = ("pt", "eta", "phi", "mass")
 
 @dataclass(frozen=True)
 class Filling:
-    """How a region is filled: its cut, what is histogrammed, and the edges of the bins."""
+    """How a region is filled: its cut, what is histogrammed, the edges of the bins, and whether
+    it is fitted, so that its events may be in no other region that is."""
 
     selection: str
     discriminant: str
     edges: tuple[float, ...]
+    fitted: bool = True
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,11 @@ class Selecting:
             if not self.closed:
                 flow[name] = state.count(self.weight)
         filled = {}
+        taken: dict[str, np.ndarray] = {}
         for name, region in self.regions.items():
             inside = state.passing(region.selection, f"region {name}")
+            if region.fitted:
+                _refuse_overlap(taken, name, inside.row)
             flow[f"region {name}"] = inside.count(self.weight)
             weight = inside.numbers(self.weight, "weight")
             x = inside.numbers(region.discriminant, f"region {name}: discriminant")
@@ -166,6 +171,19 @@ class Selecting:
                 made.fill(inside.half, x, weight=weight * factor)
                 filled[name, variation] = made
         return flow, filled
+
+
+def _refuse_overlap(taken: dict[str, np.ndarray], name: str, rows: np.ndarray) -> None:
+    """Regions that are fitted together are independent: no event is in two of them."""
+    for other, theirs in taken.items():
+        both = np.intersect1d(rows, theirs, assume_unique=True).size
+        if both:
+            message = (
+                f"regions {other} and {name} have {both} events in common, which the fit would "
+                "count twice; part them by their selections, or make one kind: validation"
+            )
+            raise ValueError(message)
+    taken[name] = rows
 
 
 def _with_objects(events: ak.Array, collection: str, text: str) -> ak.Array:
@@ -182,8 +200,15 @@ def _with_objects(events: ak.Array, collection: str, text: str) -> ak.Array:
 class _State:
     """Events on their way through the cuts; new quantities are computed when they are needed."""
 
-    def __init__(self, events: ak.Array, half: np.ndarray, how: Selecting) -> None:
+    def __init__(
+        self,
+        events: ak.Array,
+        half: np.ndarray,
+        how: Selecting,
+        row: np.ndarray | None = None,
+    ) -> None:
         self.events, self.half, self.how = events, half, how
+        self.row = np.arange(len(half)) if row is None else row
 
     def _need(self, text: str) -> None:
         """Compute the definitions that an expression uses, and those that they use."""
@@ -210,7 +235,7 @@ class _State:
         except ValueError as error:
             message = f"{what}: {error}"
             raise ValueError(message) from None
-        return _State(self.events[kept], self.half[kept], self.how)
+        return _State(self.events[kept], self.half[kept], self.how, self.row[kept])
 
     def numbers(self, text: str, what: str) -> np.ndarray:
         """(N,) finite numbers of an expression."""
@@ -282,7 +307,9 @@ def selecting(
                 variations[f"{name}/{side}"] = Variation(each.change(side), bool(each.smear))
     filled = {name: analysis.region(name) for name in names}
     regions = {
-        name: Filling(each.selection, each.discriminant, _edges(each.binning))
+        name: Filling(
+            each.selection, each.discriminant, _edges(each.binning), each.kind != "validation"
+        )
         for name, each in filled.items()
     }
     return Selecting(

@@ -48,7 +48,7 @@ def two_sided(nominal: Array, sides: dict[str, Array], symmetrise: bool) -> Arra
     made = np.stack([up, down])  # type: ignore[list-item]
     if symmetrise or len(sides) == 1:
         # a mirrored change of more than 100 % is no negative number of events
-        made = np.where(nominal > 0, np.maximum(made, 0.0), made)
+        made = np.where(nominal >= 0, np.maximum(made, 0.0), made)
     return made
 
 

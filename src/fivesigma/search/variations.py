@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 
 import awkward as ak
@@ -33,7 +34,8 @@ def smeared(
     """Events with fields multiplied by 1 + width * g, g from a Gaussian, and never below 0.
 
     The numbers depend on those of the events and on the object's place alone: the same on any
-    number of workers, and whatever was selected before.
+    number of workers, and whatever was selected before. All fields of an object share one number,
+    objects of different collections do not.
 
     Args:
         events: (N,) records.
@@ -47,7 +49,8 @@ def smeared(
     made = {}
     for name, text in widths.items():
         width = _value(events, name, text)
-        factor = 1 + width * _gaussian(width, number, salt)
+        own = salt + zlib.crc32(name.split(".")[0].encode())
+        factor = 1 + width * _gaussian(width, number, own)
         old = _field(events, name)
         made[name] = _of_type(old, old * ak.where(factor > 0, factor, 0))
     return _replaced(events, made)
