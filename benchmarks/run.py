@@ -20,6 +20,7 @@ SCRIPTS = {
     "taggers.py": None,
     "selection.py": None,
     "inference.py": None,
+    "classifiers.py": None,
     "published_jets.py": (
         "runs/top-tagging/results.json",
         "fivesigma demo --config configs/top-tagging.yaml",

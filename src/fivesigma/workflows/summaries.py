@@ -150,6 +150,14 @@ def _analyse(sections: Any, options: Any) -> Iterator[str]:
     yield f"written: {_analysis_folder(options)}/report.html and results.json"
 
 
+def _classify(sections: Any, options: Any) -> Iterator[str]:
+    numbers = {name: value for section in sections for name, value in section.numbers.items()}
+    shown = ("auc", "rejection_at_50", "asimov", "ams", "auc_gap", "mu_uncertainty")
+    yield from _numbers({k: v for k, v in numbers.items() if k.rpartition("/")[2] in shown})
+    yield f"written: {options.out}/report.html and {options.out}/results.json"
+    yield f"next: open {options.out}/report.html in a browser"
+
+
 def _spectrum(result: Any, options: Any) -> Iterator[str]:
     yield result.title
     shown = ("mass", "mass_deviation", "yield", "p_value", "predicted", "excess")
@@ -199,6 +207,7 @@ SUMMARIES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "select": _select,
     "templates": _templates,
     "analyse": _analyse,
+    "classify": _classify,
     "fit": _result,
     "significance": _result,
     "limit": _result,
