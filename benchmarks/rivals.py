@@ -239,8 +239,9 @@ def pair(name: str, python: str, given: argparse.Namespace, folder: Path) -> dic
             subprocess.run(command, check=True, stdout=log, stderr=log)
         found["theirs"] = np.load(folder / "scores.npy")[:, 0]
     seconds["theirs"] = time.perf_counter() - begin
-    print(f"{name}: {len(ours['train'])} jets, {given.passes} passes, {len(signal)} test jets, "
-          f"ours {seconds['ours']:.0f} s, theirs {seconds['theirs']:.0f} s", flush=True)  # fmt: skip
+    took = ", ".join(f"{side} {value:.0f} s" for side, value in seconds.items())
+    jets = f"{len(ours['train'])} jets, {given.passes} passes, {len(signal)} test jets"
+    print(f"{name}: {jets}, {took}", flush=True)
     numbers = {
         f"{name}/{key}": number
         for side in found

@@ -6,7 +6,9 @@
 Each network trains for the minutes that stand in `PLANS`: a short training tells how many jets it
 takes in a second, and that sets the number of passes or, where they are fewer than one, the
 number of jets. Repeating the command goes on where it stopped. `--only pfn,pelican` trains some of
-them, `--scale 0.1` gives all a tenth of their minutes, `--device cuda` trains on a GPU.
+them, `--scale 0.1` gives all a tenth of their minutes, `--device cuda` trains on a GPU. What is
+found is kept in docs/results/taggers.json: the page shows all that was trained on the same jets,
+today or before.
 
 The published jets are those of $FIVESIGMA_REAL_DATA/jets/top_landscape_1000.npz: 1000 jets of the
 test split of the Top Quark Tagging Reference Dataset (Zenodo 2603256, CC BY 4.0). Without them the
@@ -29,16 +31,18 @@ import torch
 
 from fivesigma.batches import Cache
 from fivesigma.datasets import Dataset
+from fivesigma.results import Number
+from fivesigma.storage import write_json
 from fivesigma.training import Training, fit
 from fivesigma.trees import Trees
 from fivesigma.workflows.caches import open_jets, split_caches
 from fivesigma.workflows.convert import convert
-from fivesigma.workflows.rank import rank
+from fivesigma.workflows.rank import markdown, rank, table_of
 from fivesigma.workflows.train import inputs_of, train
 
 REAL_DATA = Path(os.environ.get("FIVESIGMA_REAL_DATA", "../shared/data"))
 PUBLISHED = REAL_DATA / "jets" / "top_landscape_1000.npz"
-DOCS = Path(__file__).parents[1] / "docs" / "taggers.md"
+DOCS = Path(__file__).parents[1] / "docs"
 #: jets of the training that is timed, and the part of a training's time that is left for
 #: validation, which it does not tell
 TRIED, SHARE = 2000, 0.9
@@ -134,30 +138,58 @@ def published(out: Path) -> list[Path]:
     return [folder]
 
 
-def page(data: Path, out: Path, command: str) -> str:
+def machine(device: str) -> str:
+    """What trains."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name()
+    return f"CPU, {torch.get_num_threads()} of {os.cpu_count()} cores ({platform.machine()})"
+
+
+def kept(path: Path, data: Dataset) -> dict[str, Any]:
+    """What was found before on the same jets: tagger -> its entry."""
+    found = json.loads(path.read_text()) if path.exists() else {}
+    return found["taggers"] if found.get("data") == data.manifest["settings_hash"] else {}
+
+
+def entry(name: str, numbers: dict[str, Number], out: Path, device: str) -> dict[str, Any]:
+    """What is kept of one tagger: its plan and its figures."""
+    plan = out / "plans" / f"{name}.json"
+    figures = {
+        key.removeprefix(f"{name}/"): number.to_dict()
+        for key, number in numbers.items()
+        if key.startswith(f"{name}/")
+    }
+    form = json.loads(plan.read_text()) if plan.exists() else {}
+    return form | {"machine": machine(device), "numbers": figures}
+
+
+def page(data: Dataset, taggers: dict[str, Any], command: str) -> str:
     """What docs/taggers.md says."""
-    jets = Dataset.open(data).counts["jets"]
-    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else (
-        f"{os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} threads"
-    )  # fmt: skip
+    numbers = {
+        f"{name}/{key}": Number(**form)
+        for name, each in taggers.items()
+        for key, form in each["numbers"].items()
+    }
+    order = sorted(taggers, key=lambda name: -numbers[f"{name}/auc"].value)
+    places = ["data", *(["published"] if any("/published/" in key for key in numbers) else [])]
     return "\n".join([
         "# Taggers", "",
-        f"All networks on the same {jets} jets of the recipe `top-tagging` (docs/top-tagging.md), "
-        f"on {machine}. Rejections are 1 / (efficiency for QCD jets) at the given efficiency for "
-        "top-quark jets; errors are statistical. `published` are 1000 jets of the Top Quark "
+        f"All trained on the same {data.counts['jets']} jets of the recipe `top-tagging` "
+        "(docs/top-tagging.md). Rejections are 1 / (efficiency for QCD jets) at the efficiency "
+        "for top-quark jets; errors are statistical. `published` are 1000 jets of the Top Quark "
         "Tagging Reference Dataset (Zenodo 2603256), which nobody trained on. Made by", "",
         "```", "fivesigma demo --config configs/top-tagging.yaml", command, "```", "",
-        (out / "rank" / "table.md").read_text().rstrip(), "",
+        markdown(table_of(numbers, order, places)).rstrip(), "",
         "Networks train for the minutes that `benchmarks/tagger_table.py` gives them; where these "
         "do not suffice for all jets, for one pass over a part of them:", "",
-        "| tagger | minutes | passes | training jets |", "|---|---|---|---|",
-        *(_plan_row(path) for path in sorted((out / "plans").glob("*.json"))), "",
+        "| tagger | minutes | passes | training jets | on |", "|---|---|---|---|---|",
+        *(_plan_row(name, taggers[name]) for name in order if "passes" in taggers[name]), "",
     ])  # fmt: skip
 
 
-def _plan_row(path: Path) -> str:
-    form = json.loads(path.read_text())
-    return f"| {path.stem} | {form['minutes']:g} | {form['passes']} | {form['jets']} |"
+def _plan_row(name: str, form: dict[str, Any]) -> str:
+    cells = (name, f"{form['minutes']:.3g}", form["passes"], form["jets"], form["machine"])
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main() -> None:
@@ -168,7 +200,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join([*PLANS, "trees"]))
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--docs", type=Path, default=DOCS)
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the page")
     options = parser.parse_args()
     chosen = options.only.split(",")
     for model in chosen:
@@ -182,8 +214,13 @@ def main() -> None:
         out=options.out / "rank",
         overwrite=True,
     )
+    data, results = Dataset.open(options.data), options.docs / "results" / "taggers.json"
+    taggers = kept(results, data)
+    for name in chosen:
+        taggers[name] = entry(name, dict(result.numbers), options.out, options.device)
     command = f"python benchmarks/tagger_table.py --data {options.data}"
-    options.docs.write_text(page(options.data, options.out, command))
+    write_json(results, {"data": data.manifest["settings_hash"], "taggers": taggers})
+    (options.docs / "taggers.md").write_text(page(data, taggers, command))
     figures = {
         name: {
             "value": number.value,

@@ -15,7 +15,7 @@ from fivesigma.runs import Run
 from fivesigma.workflows.caches import open_jets
 from fivesigma.workflows.scoring import Scored, load_runs, score_runs
 
-__all__ = ["rank"]
+__all__ = ["markdown", "rank", "table_of"]
 
 _FIGURES = {"auc": "AUC", "rejection_at_50": "rejection at 50 %", "rejection_at_30": "at 30 %"}
 
@@ -68,7 +68,7 @@ def rank(
     for name, one in found.items():
         numbers |= {f"{name}/{key}": value for key, value in _cost(one, first).items()}
     order = sorted(found, key=lambda run: -numbers[f"{run}/auc"].value)
-    table = _table(numbers, order, list(scored))
+    table = table_of(numbers, order, list(scored))
     result = Result(f"{len(found)} taggers", numbers, tables={"taggers": table}, note=table.note)
     write_text(out / "table.md", markdown(table), overwrite)
     write_results(out / "results.json", [result], overwrite)
@@ -114,7 +114,14 @@ def _cost(run: Run, scored: Scored) -> dict[str, Number]:
     return cost
 
 
-def _table(numbers: dict[str, Number], runs: Sequence[str], datasets: Sequence[str]) -> Table:
+def table_of(numbers: dict[str, Number], runs: Sequence[str], datasets: Sequence[str]) -> Table:
+    """The table of some runs.
+
+    Args:
+        numbers: what `rank` returns.
+        runs: names, in the order of the rows.
+        datasets: names; figures of the first have no prefix.
+    """
     costs = {
         "parameters": "parameters",
         "passes": "passes",
