@@ -223,6 +223,17 @@ def test_all_kinds_of_modifiers_make_a_workspace_of_pyhf():
     assert model.expected_actualdata(parameters) == pytest.approx(varied, rel=0.02)
 
 
+def test_two_systematics_that_would_replace_each_other_are_refused():
+    alike = {
+        name: WeightVariation(up="1.1", samples=("background",), parameter="scale")
+        for name in ("one", "two")
+    }
+    described = analysis(systematics=alike)
+    made = templates(described, **{f"{name}/up": BACKGROUND * 1.1 for name in alike})
+    with pytest.raises(ValueError, match=r"SR, sample background: two systematics of the param"):
+        make_workspace(described, made)
+
+
 def test_closed_data_are_stood_for_by_the_prediction():
     made = templates(analysis())
     content, _ = make_workspace(analysis(), made)

@@ -7,6 +7,7 @@ from helpers import workspaces
 from scipy.stats import norm
 
 from fivesigma import statistics
+from fivesigma.statistics import hypotests
 
 SEEDS = (0, 1, 2, 5)
 
@@ -44,6 +45,23 @@ def test_significance_of_a_counting_experiment():
     np.testing.assert_allclose(found.observed, np.sqrt(q0_counting(67, 10, 50)), rtol=1e-6)
     np.testing.assert_allclose(found.expected, np.sqrt(q0_counting(60, 10, 50)), rtol=1e-6)
     np.testing.assert_allclose(found.p_observed, norm.sf(found.observed))
+
+
+def test_a_free_fit_in_a_wrong_minimum_goes_on_from_the_lower_one(monkeypatch):
+    model = statistics.build(workspaces.shape_model())
+    data = model.sample(model.parameters.init, 3, np.random.default_rng(1))
+    want, real, poor = statistics.q0(model, data), hypotests.fit_many, []
+
+    def fit_many(*arguments, **options):
+        found = real(*arguments, **options)
+        if poor:
+            return found
+        poor.append(found)
+        return found._replace(half_deviance=found.half_deviance + [50.0, 0.0, 50.0])
+
+    monkeypatch.setattr(hypotests, "fit_many", fit_many)
+    np.testing.assert_allclose(statistics.q0(model, data), want, atol=1e-5)
+    assert poor
 
 
 def test_significance_with_an_uncertain_background():

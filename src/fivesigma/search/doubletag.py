@@ -17,15 +17,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Pairs", "Process", "Rates", "Uncertainties", "Window", "tagging_rates", "workspace"]
+__all__ = [
+    "Pairs",
+    "Process",
+    "Rates",
+    "Uncertainties",
+    "Window",
+    "smoothing_chi2",
+    "tagging_rates",
+    "workspace",
+]
 
 Array = NDArray[np.float64]
 
 #: order of the polynomial in ln m that smooths the logarithm of a background's spectrum
 _ORDER = 2
 #: change of the QCD spectrum's logarithm at the upper end by one standard deviation of its slope
-#: and of its curvature: so much that only the data decide
-_FREEDOM = 0.3
+#: and of its curvature: so much that the data decide
+_FREEDOM = 1.0
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,20 @@ def workspace(
         "measurements": [{"name": "search", "config": {"poi": "mu", "parameters": parameters}}],
         "version": "1.0.0",
     }
+
+
+def smoothing_chi2(name: str, process: Process, window: Window) -> tuple[float, int]:
+    """How well a background's smooth spectrum describes what was simulated.
+
+    Returns:
+        chi2 and its degrees of freedom; errors are sqrt(sum of squared weights).
+
+    Raises:
+        ValueError: a bin without pairs.
+    """
+    content, variance = _counted(process, window)
+    smooth = _smooth(name, content, variance, window)[0]
+    return float(np.sum((content - smooth) ** 2 / variance)), len(content) - _ORDER - 1
 
 
 def _counted(

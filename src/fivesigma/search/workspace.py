@@ -149,7 +149,20 @@ def _modifiers(
         if shape.templates is not None:
             up, down = shape.templates.tolist()
             modifiers.append(_modifier(parameter, "histosys", {"hi_data": up, "lo_data": down}))
+    _refuse_repeated(modifiers, f"region {region}, sample {sample}")
     return modifiers
+
+
+def _refuse_repeated(modifiers: list[dict[str, Any]], place: str) -> None:
+    """pyhf would keep the last of two modifiers of one kind and parameter, without a word."""
+    kinds = [(each["name"], each["type"]) for each in modifiers]
+    for name, kind in kinds:
+        if kinds.count((name, kind)) > 1:
+            message = (
+                f"{place}: two systematics of the parameter {name!r} change it alike ({kind}); "
+                "give one of them another parameter, or other samples"
+            )
+            raise ValueError(message)
 
 
 def _modifier(name: str, kind: str, data: Any) -> dict[str, Any]:

@@ -31,6 +31,8 @@ __all__ = [
 
 #: the five expected values of a band, in standard deviations of a background fluctuation
 BANDS = (-2, -1, 0, 1, 2)
+#: half deviance by which a fit at fixed mu may be below the free one by rounding
+_LOWER = 1e-6
 
 
 def q0(model: Model, data: ArrayLike | None = None) -> np.ndarray:
@@ -71,11 +73,23 @@ def statistic(
     # a failed free fit is no place to start from
     begin = np.where((free.status == CONVERGED)[:, None], free.theta, model.parameters.init)
     held = fit_many(model, data, fixed={model.poi_name: mu}, start=begin)
+    if (held.half_deviance < free.half_deviance - _LOWER).any():
+        # the free fit ended in another minimum than the lowest: it goes on from where it is lower
+        again = fit_many(model, data, start=held.theta, poi_lower=poi_lower)
+        free = _lower_of(free, again)
     q = np.clip(2 * (held.half_deviance - free.half_deviance), 0, None)
     if upper_limit:
         q = np.where(free.theta[:, model.poi] > mu, 0.0, q)
     failed = (free.status != CONVERGED) | (held.status != CONVERGED)
     return np.where(failed, np.nan, q), free, held
+
+
+def _lower_of(one: Minima, other: Minima) -> Minima:
+    """Fit by fit the lower of two minima that were found."""
+    better = (other.status == CONVERGED) & (other.half_deviance < one.half_deviance)
+    theta = np.where(better[:, None], other.theta, one.theta)
+    pairs = zip(one[1:], other[1:], strict=True)
+    return Minima(theta, *(np.where(better, second, first) for first, second in pairs))
 
 
 def profiled_asimov(

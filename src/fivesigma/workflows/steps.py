@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from fivesigma import __version__
 from fivesigma.plots.style import STYLE
 from fivesigma.results import Number, Result, Table
 from fivesigma.storage import canonical, check_file, read_json, write_file, write_json
@@ -52,14 +53,15 @@ def finished(
 
     Args:
         folder: of the step.
-        key: hash of all that decides the result.
+        key: hash of all that decides the result, besides the version of this package.
         make: makes it.
         tell: called with a line where it is made.
         needs: names of files of the folder without which it is made anew.
     """
     try:
         record = read_json(folder / _RECORD)
-        if record["key"] == key and all((folder / name).is_file() for name in needs):
+        same = record["key"] == key and record["version"] == __version__
+        if same and all((folder / name).is_file() for name in needs):
             return _read(folder, record)
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         pass  # not there, not whole, or of another version: made anew
@@ -85,8 +87,9 @@ def _write(folder: Path, key: str, result: Result) -> None:
         for title, each in result.tables.items()
     }
     numbers = {name: each.to_dict() for name, each in result.numbers.items()}
-    content = {"key": key, "title": result.title, "note": result.note, "numbers": numbers}
-    write_json(folder / _RECORD, {**content, "tables": tables, "figures": figures})
+    content = {"title": result.title, "note": result.note, "numbers": numbers, "tables": tables}
+    record = {"key": key, "version": __version__, **content, "figures": figures}
+    write_json(folder / _RECORD, record)
 
 
 def _cells(row: tuple[str | Number, ...]) -> list[Any]:
