@@ -5,6 +5,7 @@ import pyhf
 import pytest
 
 from fivesigma import statistics
+from fivesigma.search import doubletag
 from fivesigma.search.doubletag import (
     Pairs,
     Process,
@@ -73,7 +74,6 @@ def test_backgrounds_are_smooth_and_the_signal_is_counted():
     assert found["signal"].sum() == pytest.approx(
         0.05 * np.histogram(made["signal"].pairs.mass[taken], WINDOW.edges)[0].sum()
     )
-    # the third differences of a polynomial of second order in ln m are those of its coordinate
     qcd = made["qcd"].pairs
     counted = 10.0 * np.histogram(qcd.mass[qcd.pt.min(axis=1) > 500], WINDOW.edges)[0]
     pulls = (found["qcd"] - counted) / np.sqrt(10.0 * counted)
@@ -95,6 +95,15 @@ def test_pyhf_takes_the_workspace_and_a_tag_pays():
         assert "jet_energy_scale" in names and "qcd_slope" in names
         expected[tag] = float(statistics.significance(ours).expected)
     assert expected[True] > 3 * expected[False]
+
+
+def test_the_bends_of_qcd_are_left_to_the_data(monkeypatch):
+    z = []
+    for freedom in (0.3, 0.6):
+        monkeypatch.setattr(doubletag, "_FREEDOM", freedom)
+        content = workspace(processes(tag=False), WINDOW, Uncertainties())
+        z.append(float(statistics.significance(statistics.build(content)).expected))
+    assert z[0] == pytest.approx(z[1], rel=0.1)
 
 
 def test_errors_of_mistag_rates_are_in_the_fit():

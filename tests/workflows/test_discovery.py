@@ -11,6 +11,7 @@ from fivesigma.workflows.dijets import Dijets, Search, processes_of
 from fivesigma.workflows.recipes import RECIPES
 
 TAGGERS = {"cnn": 0.5, "pfn": 0.5}
+SEARCH = Search(rate_edges=(640.0,))
 
 
 def dijets(n, weight, seed, efficiency, peak=None):
@@ -38,7 +39,7 @@ def samples():
 @pytest.fixture(scope="module")
 def sections(samples, tmp_path_factory):
     out = tmp_path_factory.mktemp("discovery")
-    return module._sections(samples, TAGGERS, Search(), 1, out), out
+    return module._sections(samples, TAGGERS, SEARCH, 1, out), out
 
 
 def test_tags_lift_the_significance(sections):
@@ -65,7 +66,7 @@ def test_tags_that_hang_together_are_seen(samples):
     qcd = samples["qcd"]
     scores = {"cnn": np.repeat(qcd.scores["cnn"][::2], 2)}  # both jets or none
     same = Dijets(qcd.pt, scores, qcd.rows, qcd.mass, qcd.deta, qcd.weight)
-    found = processes_of(samples | {"qcd": same}, "cnn", 0.5, Search())["qcd"]
+    found = processes_of(samples | {"qcd": same}, "cnn", 0.5, SEARCH)["qcd"]
     assert module._ratio(found).value > 10
 
 
@@ -80,8 +81,8 @@ def test_one_set_of_pseudo_data_is_fitted_and_kept(sections):
 
 
 def test_a_replica_draws_pairs_and_jets_anew(samples):
-    nominal = processes_of(samples, "cnn", 0.5, Search())["qcd"]
-    other = processes_of(samples, "cnn", 0.5, Search(), np.random.default_rng(0))["qcd"]
+    nominal = processes_of(samples, "cnn", 0.5, SEARCH)["qcd"]
+    other = processes_of(samples, "cnn", 0.5, SEARCH, np.random.default_rng(0))["qcd"]
     assert len(other.pairs.mass) == len(nominal.pairs.mass)
     assert len(np.unique(other.pairs.mass)) < 0.7 * len(nominal.pairs.mass)
     assert not np.array_equal(other.rates.value, nominal.rates.value)

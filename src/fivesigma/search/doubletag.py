@@ -31,10 +31,11 @@ __all__ = [
 Array = NDArray[np.float64]
 
 #: order of the polynomial in ln m that smooths the logarithm of a background's spectrum
-_ORDER = 2
-#: change of the QCD spectrum's logarithm at the upper end by one standard deviation of its slope
-#: and of its curvature: so much that the data decide
-_FREEDOM = 1.0
+_ORDER = 3
+#: what bends the QCD spectrum, and the change of its logarithm at the upper end by one standard
+#: deviation of each: so much that the data decide, so little that it is a change in proportion
+_BENDS = {"qcd_slope": 1, "qcd_curvature": 2, "qcd_third_order": 3}
+_FREEDOM = 0.3
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,8 @@ def workspace(
 ) -> dict[str, Any]:
     """A HistFactory workspace of one spectrum, in pyhf's JSON form.
 
-    Signal strength `mu` scales the signal. QCD's normalisation, slope and curvature are left to
-    the data; the errors of its mistag rates and of the jet energy scale bend it.
+    Signal strength `mu` scales the signal. QCD's normalisation and the bends of its spectrum are
+    left to the data; the errors of its mistag rates and of the jet energy scale bend it.
 
     Args:
         processes: `signal`, `ttbar` and `qcd`.
@@ -268,7 +269,8 @@ def _modifiers(
     if name == "qcd":
         u = _coordinate(window)
         made.append({"name": "qcd_normalisation", "type": "normfactor", "data": None})
-        for parameter, move in (("qcd_slope", _FREEDOM * u), ("qcd_curvature", _FREEDOM * u**2)):
+        for parameter, power in _BENDS.items():
+            move = _FREEDOM * u**power
             made.append(shape(parameter, nominal * np.exp(move), nominal * np.exp(-move)))
         return made + _of_rates(process, window, shape)
     made.append(factor("luminosity", unsure.luminosity))
