@@ -31,7 +31,7 @@ class Search:
         uncertainties: what the simulation does not tell.
     """
 
-    luminosity: float = 200.0
+    luminosity: float = 450.0
     efficiency: float = 0.5
     rate_edges: tuple[float, ...] = (550.0, 625.0, 725.0)
     window: Window = field(default_factory=Window)
