@@ -11,7 +11,7 @@ import yaml
 from fivesigma.formats import read
 from fivesigma.statistics.spectra import SHAPES
 from fivesigma.units import mass
-from fivesigma.workflows.spectra.options import Peak, Sidebands, Spectrum, SpectrumFit
+from fivesigma.workflows.spectra.options import Overview, Peak, Sidebands, Spectrum, SpectrumFit
 from fivesigma.workflows.spectra.reading import read_quantity
 from fivesigma.workflows.spectra.sections import measure
 from fivesigma.workflows.spectrum import spectrum
@@ -203,6 +203,24 @@ def test_a_window_stays_closed_until_unblinded():
     excess, predicted = opened.numbers["jpsi/excess"], closed.numbers["jpsi/predicted"]
     assert abs(excess.value - 4000) < 3 * excess.uncertainty
     assert abs(predicted.value - 4000 / 1.2 * 0.4) < 3 * predicted.uncertainty
+
+
+def test_what_is_closed_shows_in_no_other_section():
+    window = Sidebands(range=(2.6, 3.6), window=(2.9, 3.3), bins=50)
+    one = Spectrum(
+        files=("x",),
+        quantity="mass",
+        overview=Overview(),
+        fits={"jpsi": SpectrumFit(range=(2.8, 3.4), peaks={"jpsi": Peak()})},
+        sidebands={"window": window},
+    )
+    values = masses(3)[:, 0]
+    outside = (values < 2.9) | (values >= 3.3)
+    overview, fit, _ = measure(one, values)
+    assert overview.numbers["events"].value == outside.sum() < len(values)
+    assert not fit.numbers and not fit.figures and "Closed until --unblind" in fit.note
+    overview, fit, _ = measure(one, values, unblind=True)
+    assert overview.numbers["events"].value == len(values) and fit.numbers
 
 
 def test_several_files_and_a_cut(tmp_path):

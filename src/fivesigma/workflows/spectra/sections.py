@@ -30,7 +30,7 @@ def measure(described: Spectrum, values: Array, *, unblind: bool = False) -> lis
     Args:
         described: what is measured.
         values: (N,) the quantity.
-        unblind: show what the windows hold.
+        unblind: show what the windows hold; otherwise no fit whose range has one is made.
 
     Returns:
         One section for the overview, each fit and each window.
@@ -39,9 +39,18 @@ def measure(described: Spectrum, values: Array, *, unblind: bool = False) -> lis
         ValueError: a range without enough events; says which fit.
     """
     sections = []
+    closed = {} if unblind else {name: each.window for name, each in described.sidebands.items()}
     if described.overview is not None:
-        sections.append(_overview(described, described.overview, values))
+        inside = [(values >= low) & (values < high) for low, high in closed.values()]
+        shown = values[~np.any(inside, axis=0)] if inside else values
+        sections.append(_overview(described, described.overview, shown))
     for name, fit in described.fits.items():
+        low, high = fit.range
+        over = [w for w, (begin, end) in closed.items() if begin < high and end > low]
+        if over:
+            note = f"Closed until --unblind: the window of sidebands.{over[0]} is in its range."
+            sections.append(Result(f"Fit {name}", note=note))
+            continue
         try:
             sections.append(_fitted(described, name, fit, values))
         except ValueError as error:
