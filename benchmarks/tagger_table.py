@@ -28,19 +28,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from published_jets import CLASSES, REAL_DATA
+from published_jets import published as published_jets
 
 from fivesigma.batches import Cache
-from fivesigma.datasets import Dataset
+from fivesigma.datasets import Dataset, Shard, produce
 from fivesigma.results import Number
 from fivesigma.storage import write_json
 from fivesigma.training import Training, fit
 from fivesigma.trees import Trees
 from fivesigma.workflows.caches import open_jets, split_caches
-from fivesigma.workflows.convert import convert
 from fivesigma.workflows.rank import markdown, rank, table_of
 from fivesigma.workflows.train import inputs_of, train
 
-REAL_DATA = Path(os.environ.get("FIVESIGMA_REAL_DATA", "../shared/data"))
 PUBLISHED = REAL_DATA / "jets" / "top_landscape_1000.npz"
 DOCS = Path(__file__).parents[1] / "docs"
 #: jets of the training that is timed, and the part of a training's time that is left for
@@ -128,13 +128,19 @@ def _told(line: dict[str, Any]) -> None:
 
 
 def published(out: Path) -> list[Path]:
-    """The published jets as a dataset."""
+    """The published jets, with their substructure, as a dataset."""
     if not PUBLISHED.exists():
         return []
-    labels = {"top": "label == 1", "qcd": "label == 0"}
     folder = out / "published"
-    if not (folder / "manifest.json").exists():
-        convert([str(PUBLISHED)], out=folder, labels=labels, quiet=True)
+
+    def make(index: int) -> Shard:
+        jets, label = published_jets(PUBLISHED)
+        jets["label"] = label.astype(np.int16)
+        jets["event"] = np.arange(len(jets), dtype=np.uint64)
+        return Shard({"jets": jets})
+
+    settings = {"source": "Zenodo 2603256", "jets": "test split"}
+    produce(folder, make, 1, kind="jets", settings=settings, classes=CLASSES)
     return [folder]
 
 

@@ -92,15 +92,16 @@ def _sample_slopes(model: Model, theta: np.ndarray) -> np.ndarray:
     return ((sums[:n] - sums[n:]) / (2 * step[:, None])).T
 
 
-def yield_table(found: list[Yields]) -> Table:
-    """Samples, total and data of every channel, with uncertainties."""
+def yield_table(found: list[Yields], *, observed: bool = True) -> Table:
+    """Samples, total and, where they were observed, data of every channel, with uncertainties."""
     names = list(dict.fromkeys(name for each in found for name in each.samples))
     rows: list[tuple[str | Number, ...]] = []
     for name in names:
         totals = [each.sample_totals.get(name) for each in found]
         rows.append((name, *("–" if t is None else Number(*t) for t in totals)))
     rows.append(("total", *(Number(*each.sum) for each in found)))
-    rows.append(("data", *(Number(float(each.data.sum())) for each in found)))
+    if observed:
+        rows.append(("data", *(Number(float(each.data.sum())) for each in found)))
     return Table(("Sample", *(each.channel for each in found)), tuple(rows))
 
 

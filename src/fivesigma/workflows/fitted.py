@@ -25,8 +25,11 @@ __all__ = ["MU", "fit_figures", "fit_numbers", "fit_tables"]
 MU = "mu"
 
 
-def fit_numbers(result: Fit) -> dict[str, Number]:
-    """The signal strength with the interval of its profile, what its uncertainty is made of."""
+def fit_numbers(result: Fit, observed: bool) -> dict[str, Number]:
+    """The signal strength with the interval of its profile, what its uncertainty is made of.
+
+    Of Asimov data there is no goodness of fit: they are what the model expects.
+    """
     model = result.model
     numbers: dict[str, Number] = {}
     if result.uncertainty[model.poi] > 0:
@@ -42,17 +45,20 @@ def fit_numbers(result: Fit) -> dict[str, Number]:
     else:
         numbers[MU] = Number(result.mu, note="held")
     good = statistics.goodness_of_fit(result)
-    note = f"{good.degrees_of_freedom} degrees of freedom"
-    numbers["chi2_saturated"] = Number(good.chi2, note=note)
-    numbers["p_goodness_of_fit"] = Number(good.p_value, note="saturated model, asymptotic")
+    if observed and good.degrees_of_freedom > 0:
+        note = f"{good.degrees_of_freedom} degrees of freedom"
+        numbers["chi2_saturated"] = Number(good.chi2, note=note)
+        numbers["p_goodness_of_fit"] = Number(good.p_value, note="saturated model, asymptotic")
     numbers["converged"] = Number(float(result.converged))
     return numbers
 
 
-def fit_tables(result: Fit, ranked: Impacts | None) -> dict[str, Table]:
+def fit_tables(result: Fit, ranked: Impacts | None, observed: bool) -> dict[str, Table]:
     """Events after the fit, parameters, and impacts if there are any."""
     tables = {
-        "Events after the fit": statistics.yield_table(statistics.yields(result)),
+        "Events after the fit": statistics.yield_table(
+            statistics.yields(result), observed=observed
+        ),
         "Parameters": _values(result),
     }
     return tables if ranked is None else {**tables, "Impacts": _impacts(ranked)}

@@ -74,9 +74,9 @@ def fit(
     ranked = statistics.impacts(result) if impacts else None
     made = Result(
         "Fit",
-        fit_numbers(result),
+        fit_numbers(result, observed),
         fit_figures(result, ranked, observed),
-        fit_tables(result, ranked),
+        fit_tables(result, ranked, observed),
         _note(model, observed, result.note),
     )
     for each in statistics.yields(result) if observed else ():
