@@ -361,11 +361,11 @@ def coffea_side(folder: Path) -> None:
 # both
 
 
-def environment(folder: Path, name: str) -> str:
-    """A new environment with the package; its Python."""
+def environment(folder: Path, name: str, steps: list[list[str]]) -> str:
+    """A new environment, its packages installed in steps; its Python."""
     subprocess.run([sys.executable, "-m", "venv", str(folder / name)], check=True)
     python = str(folder / name / "bin" / "python")
-    for packages in PACKAGES[name]:
+    for packages in steps:
         subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
     return python
 
@@ -385,7 +385,7 @@ def measure(folder: Path, weaver: str | None, coffea: str | None) -> dict[str, A
     """All figures."""
     figures: dict[str, Any] = {}
     array = write_files(folder)
-    python = weaver or environment(folder, "weaver")
+    python = weaver or environment(folder, "weaver", PACKAGES["weaver"])
     other_side(python, "weaver", folder)
     for kind in ("root", "parquet"):
         with np.load(folder / f"read_{kind}.npz") as read:
@@ -397,7 +397,7 @@ def measure(folder: Path, weaver: str | None, coffea: str | None) -> dict[str, A
     if not (REAL_DATA / "root_files").is_dir():
         print(f"coffea: left out, no real data in {REAL_DATA}")
         return figures
-    other_side(coffea or environment(folder, "coffea"), "coffea", folder)
+    other_side(coffea or environment(folder, "coffea", PACKAGES["coffea"]), "coffea", folder)
     for key, value in json.loads((folder / "coffea.json").read_text()).items():
         print(f"{key:44s} {value:g}", flush=True)
         figures[key] = figure(value, "", "the same by fivesigma from the file; 1: equal")

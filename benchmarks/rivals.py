@@ -26,15 +26,14 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from interchange import environment
 
-ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {
     "weaver": [["torch>=2.6,<2.14"], ["weaver-core"]],
     # energyflow 1.4 asks for what came before NumPy 2 and Keras 3
@@ -77,15 +76,6 @@ def get_model(data_config, **options):
 def get_loss(data_config, **options):
     return torch.nn.CrossEntropyLoss()
 '''
-
-
-def environment(folder: Path, name: str) -> str:
-    """A new environment with the package; its Python."""
-    subprocess.run([sys.executable, "-m", "venv", str(folder / name)], check=True)
-    python = str(folder / name / "bin" / "python")
-    for packages in PACKAGES[name]:
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
-    return python
 
 
 # weaver
@@ -281,11 +271,10 @@ def main() -> None:
     if given.side:
         energyflow_side(given.side, given.passes)
         return
-    sys.path.insert(0, str(Path(__file__).parent))
     figures: dict[str, Any] = {}
     for name in given.only.split(","):
         with tempfile.TemporaryDirectory() as folder:
-            python = getattr(given, name) or environment(Path(folder), name)
+            python = getattr(given, name) or environment(Path(folder), name, PACKAGES[name])
             figures |= pair(name, python, given, Path(folder))
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
     print(json.dumps({"benchmark": "rivals", "machine": machine, "figures": figures}))
