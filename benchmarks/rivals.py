@@ -96,7 +96,7 @@ def write_for_weaver(caches: dict[str, Any], classes: list[str], folder: Path) -
         tree = {"part": ak.unflatten(flat, cache.count)}
         tree |= {f"label_{c}": (cache.label == i).astype(np.int32) for i, c in enumerate(classes)}
         with uproot.recreate(folder / f"{split}.root") as file:
-            file["tree"] = tree
+            file.mktree("tree", tree)  # uproot makes an RNTuple of what is assigned
     group = {"length": 128, "pad_mode": "wrap"}
     description = {
         "treename": "tree",
