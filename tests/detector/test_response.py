@@ -41,22 +41,22 @@ def particles(pdg_id, pt, eta, phi=0.3, charge=0.0, mass=0.0, n=4000, per_event=
     ],
 )
 def test_momentum_resolution_has_the_published_values(number, pt, eta, expected):
-    _, resolution = tables(ATLAS.tracker)
+    _, resolution = tables(ATLAS.response.tracker)
     assert momentum_resolution(number, pt, eta, resolution) == pytest.approx(expected, abs=6e-5)
 
 
 @pytest.mark.parametrize(
     ("calorimeter", "energy", "expected"),
     [
-        (CMS.ecal, 10.0, 0.0536),
-        (CMS.ecal, 50.0, 0.0192),
-        (CMS.ecal, 100.0, 0.0142),
-        (CMS.hcal, 10.0, 0.477),
-        (CMS.hcal, 50.0, 0.218),
-        (CMS.hcal, 100.0, 0.158),
-        (ATLAS.hcal, 10.0, 0.231),
-        (ATLAS.hcal, 50.0, 0.0857),
-        (ATLAS.hcal, 100.0, 0.0622),
+        (CMS.response.ecal, 10.0, 0.0536),
+        (CMS.response.ecal, 50.0, 0.0192),
+        (CMS.response.ecal, 100.0, 0.0142),
+        (CMS.response.hcal, 10.0, 0.477),
+        (CMS.response.hcal, 50.0, 0.218),
+        (CMS.response.hcal, 100.0, 0.158),
+        (ATLAS.response.hcal, 10.0, 0.231),
+        (ATLAS.response.hcal, 50.0, 0.0857),
+        (ATLAS.response.hcal, 100.0, 0.0622),
     ],
 )
 def test_energy_resolution_has_the_published_values(calorimeter, energy, expected):
@@ -80,20 +80,24 @@ def test_energy_resolution_has_the_published_values(calorimeter, energy, expecte
     ],
 )
 def test_track_efficiency_has_the_published_values(number, pt, eta, expected):
-    rows, _ = tables(CMS.tracker)
+    rows, _ = tables(CMS.response.tracker)
     assert efficiency(number, pt, eta, rows) == pytest.approx(expected)
 
 
 def test_cms_ecal_resolution_is_continuous_where_its_formula_says():
     # (1 + 0.64 eta^2) S at 1.5 and 2.16 + 5.6 (eta - 2)^2 beyond
-    inside, outside = CMS.ecal.sigma(50.0, 1.5), CMS.ecal.sigma(50.0, 1.5001)
-    assert inside / CMS.ecal.sigma(50.0, 0.0) == pytest.approx(1 + 0.64 * 1.5**2, rel=1e-6)
-    assert outside / CMS.ecal.sigma(50.0, 0.0) == pytest.approx(2.16 + 5.6 * 0.4999**2, rel=1e-6)
+    inside, outside = CMS.response.ecal.sigma(50.0, 1.5), CMS.response.ecal.sigma(50.0, 1.5001)
+    assert inside / CMS.response.ecal.sigma(50.0, 0.0) == pytest.approx(
+        1 + 0.64 * 1.5**2, rel=1e-6
+    )
+    assert outside / CMS.response.ecal.sigma(50.0, 0.0) == pytest.approx(
+        2.16 + 5.6 * 0.4999**2, rel=1e-6
+    )
 
 
 def test_tower_counts_cover_the_sphere_without_overlap():
     for preset in DETECTORS.values():
-        for calorimeter in (preset.ecal, preset.hcal):
+        for calorimeter in (preset.response.ecal, preset.response.hcal):
             edges, bins, first = calorimeter.towers
             assert np.all(np.diff(edges) > 0)
             assert first[-1] == bins.sum()
@@ -155,7 +159,7 @@ def test_photon_energies_follow_the_ecal_resolution():
     assert ak.all(ak.num(found) == 1)
     energy = ak.to_numpy(ak.flatten(found.pt * np.cosh(found.eta)))
     true = 50.0 * np.cosh(0.4)
-    sigma = ATLAS.ecal.sigma(true, 0.4)
+    sigma = ATLAS.response.ecal.sigma(true, 0.4)
     assert energy.mean() == pytest.approx(true, abs=4 * sigma / np.sqrt(len(energy)))
     assert energy.std() == pytest.approx(sigma, rel=0.05)
     assert set(ak.to_numpy(ak.flatten(found.pdg_id))) == {22}
@@ -177,7 +181,9 @@ def test_muons_pass_with_efficiency_and_resolution_of_the_tracker():
 def test_d0_resolution_has_the_published_points():
     pt = np.array([0.55, 1.22, 9.0, 60.0, 500.0])
     expected = [0.143, 0.067, 0.021, 0.011, 0.011]
-    np.testing.assert_allclose(sigma_d0(CMS.tracker, pt, np.zeros(5)), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        sigma_d0(CMS.response.tracker, pt, np.zeros(5)), expected, rtol=1e-6
+    )
 
 
 def test_energy_flow_does_not_count_charged_energy_twice():
@@ -197,7 +203,7 @@ def test_tracks_improve_on_the_calorimeter_at_low_momentum():
     true = 5.0 * np.cosh(0.3)
     # the core: now and then the tower fluctuates up and adds a neutral
     low, high = np.quantile(energy, [0.16, 0.84])
-    assert 0.5 * (high - low) < 0.3 * ATLAS.hcal.sigma(true, 0.3)
+    assert 0.5 * (high - low) < 0.3 * ATLAS.response.hcal.sigma(true, 0.3)
 
 
 def test_rescaling_is_the_inverse_variance_mean():
@@ -205,13 +211,13 @@ def test_rescaling_is_the_inverse_variance_mean():
     scale = np.ones(1)
     rng = np.random.default_rng(7)
     expected_rng = np.random.default_rng(7)
-    neutrals = combine(np.array([0, 1]), towers, ATLAS.ecal, scale, rng)
-    edges, bins, first = ATLAS.ecal.towers
+    neutrals = combine(np.array([0, 1]), towers, ATLAS.response.ecal, scale, rng)
+    edges, bins, first = ATLAS.response.ecal.towers
     eta = 0.5 * (edges[0] + edges[1])
-    relative = ATLAS.ecal.sigma(8.0, eta) / 8.0
+    relative = ATLAS.response.ecal.sigma(8.0, eta) / 8.0
     width = np.sqrt(np.log1p(relative**2))
     energy = 8.0 * np.exp(width * expected_rng.standard_normal() - width**2 / 2)
-    sigma = ATLAS.ecal.sigma(energy, eta)
+    sigma = ATLAS.response.ecal.sigma(energy, eta)
     best = (10.0 + energy / sigma**2) / (1 + 1 / sigma**2)
     assert len(neutrals.energy) == 0
     assert scale[0] == pytest.approx(best / 10.0)

@@ -24,7 +24,7 @@ from fivesigma.detector.tracks import (
     tables,
 )
 from fivesigma.events import particle_class, validate
-from fivesigma.geometry import Detector
+from fivesigma.geometry import Detector, Response
 
 __all__ = ["respond"]
 
@@ -50,7 +50,7 @@ def respond(truth: ak.Array, detector: Detector, rng: np.random.Generator) -> ak
         energy flow gives them, tracks first.
 
     Raises:
-        ValueError: NaN or infinite momenta.
+        ValueError: NaN or infinite momenta, or a preset without object-level response.
 
     Example:
         >>> import numpy as np
@@ -60,6 +60,7 @@ def respond(truth: ak.Array, detector: Detector, rng: np.random.Generator) -> ak
         >>> particles = respond(events.truth, detector("atlas"), np.random.default_rng(1))
     """
     validate(truth, "truth")
+    response = _response(detector)
     n_events = len(truth)
     flat = ak.flatten(truth)
     event = np.repeat(np.arange(n_events), ak.to_numpy(ak.num(truth)))
@@ -73,7 +74,7 @@ def respond(truth: ak.Array, detector: Detector, rng: np.random.Generator) -> ak
         *(detector.radius, detector.half_length, detector.field),
     )
     kind = particle_class(pdg_id, column["charge"])
-    track_pt, sigma = _tracks(column, kind, surface.reached, detector, rng)
+    track_pt, sigma = _tracks(column, kind, surface.reached, response, rng)
     energy = np.sqrt((column["pt"] * np.cosh(column["eta"])) ** 2 + column["mass"] ** 2)
     deposit = np.where(surface.reached & (kind != 13), energy, 0.0)
     # energy flow counts a track as massless, as it has no mass measurement
@@ -81,7 +82,7 @@ def respond(truth: ak.Array, detector: Detector, rng: np.random.Generator) -> ak
     starts = np.searchsorted(event, np.arange(n_events + 1))
     scale, neutrals = _neutrals(
         starts, surface.eta, surface.phi, deposit, _ecal_fraction(pdg_id), track_energy,
-        sigma * track_energy, detector, rng,
+        sigma * track_energy, response, rng,
     )  # fmt: skip
     found = track_pt > 0
     tracks = {
@@ -92,9 +93,16 @@ def respond(truth: ak.Array, detector: Detector, rng: np.random.Generator) -> ak
         "charge": column["charge"][found],
         "pdg_id": _track_pdg_id(kind[found], pdg_id[found]),
         **_impact_parameters(surface.d0[found], surface.dz[found], track_pt[found],
-                             column["eta"][found], detector, rng),
+                             column["eta"][found], response, rng),
     }  # fmt: skip
     return _assemble(tracks, neutrals, n_events)
+
+
+def _response(detector: Detector) -> Response:
+    if detector.response is None:
+        message = f"the detector {detector.name!r} has no object-level response; choose another"
+        raise ValueError(message)
+    return detector.response
 
 
 def _ecal_fraction(pdg_id: np.ndarray) -> np.ndarray:
@@ -108,11 +116,11 @@ def _tracks(
     column: dict[str, np.ndarray],
     kind: np.ndarray,
     reached: np.ndarray,
-    detector: Detector,
+    response: Response,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Measured pT [GeV], 0 where no track was found, and the relative resolution; each (N,)."""
-    efficiencies, resolutions = tables(detector.tracker)
+    efficiencies, resolutions = tables(response.tracker)
     return _find_tracks(
         kind,
         column["pt"],
@@ -150,13 +158,13 @@ def _neutrals(
     fraction: np.ndarray,
     track_energy: np.ndarray,
     track_sigma: np.ndarray,
-    detector: Detector,
+    response: Response,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, list[tuple[int, Neutrals]]]:
     """Factors on the tracks (N,) and the neutrals of each calorimeter with their PDG number."""
     scale = np.ones(eta.size)
     out: list[Neutrals] = []
-    for calorimeter, share in ((detector.ecal, fraction), (detector.hcal, 1.0 - fraction)):
+    for calorimeter, share in ((response.ecal, fraction), (response.hcal, 1.0 - fraction)):
         towers = Towers(
             tower_numbers(calorimeter, eta, phi),
             deposit * share,
@@ -164,9 +172,9 @@ def _neutrals(
             track_sigma * share,
         )
         out.append(
-            combine(starts, towers, calorimeter, scale, rng, rescale=detector.rescale_tracks)
+            combine(starts, towers, calorimeter, scale, rng, rescale=response.rescale_tracks)
         )
-    if not detector.combined_towers:
+    if not response.combined_towers:
         return scale, [(22, out[0]), (130, out[1])]
     merged, hadronic = merge(*out)
     return scale, [
@@ -185,11 +193,11 @@ def _impact_parameters(
     dz: np.ndarray,
     pt: np.ndarray,
     eta: np.ndarray,
-    detector: Detector,
+    response: Response,
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    d0_error = sigma_d0(detector.tracker, pt, eta)
-    dz_error = d0_error * detector.tracker.dz_over_d0 * np.cosh(eta)
+    d0_error = sigma_d0(response.tracker, pt, eta)
+    dz_error = d0_error * response.tracker.dz_over_d0 * np.cosh(eta)
     return {
         "d0": d0 + d0_error * rng.standard_normal(d0.shape),
         "dz": dz + dz_error * rng.standard_normal(dz.shape),

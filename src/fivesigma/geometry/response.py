@@ -1,5 +1,4 @@
-"""Detector presets: one declarative description that response, signals, reconstruction and display
-share.
+"""The object-level response of a detector: tracks and towers by published formulae.
 
 The numbers are those of the published fast-simulation cards of ATLAS and CMS (Delphes 3,
 arXiv:1307.6346) as formulae; impact parameters after the CMS tracker paper (arXiv:1405.6569).
@@ -15,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["DETECTORS", "Calorimeter", "Detector", "Tracker", "detector"]
+__all__ = ["ATLAS", "ATLAS_COARSE", "CMS", "Calorimeter", "Response", "Tracker"]
 
 #: |eta| <= first entry: rows are tried in order
 EfficiencyRow = tuple[float, float, float]  # |eta| max, pT above [GeV], efficiency
@@ -91,14 +90,10 @@ class Calorimeter:
 
 
 @dataclass(frozen=True)
-class Detector:
-    """A general-purpose detector at object level.
+class Response:
+    """The response at object level.
 
     Attributes:
-        name: its key in `DETECTORS`.
-        radius: of the tracker's cylinder, at which the calorimeters begin [mm].
-        half_length: of that cylinder [mm].
-        field: of the solenoid [T].
         tracker, ecal, hcal: the sub-detectors.
         combined_towers: the calorimeters share their towers, and energy flow makes one neutral per
             tower.
@@ -106,10 +101,6 @@ class Detector:
             measurements.
     """
 
-    name: str
-    radius: float
-    half_length: float
-    field: float
     tracker: Tracker
     ecal: Calorimeter
     hcal: Calorimeter
@@ -179,47 +170,21 @@ _CMS_TOWERS = (
     (5.0, 0.325, 20.0),
 )
 
-DETECTORS: dict[str, Detector] = {
-    "atlas": Detector(
-        name="atlas",
-        radius=1150.0,
-        half_length=3510.0,
-        field=2.0,
-        tracker=_TRACKER,
-        ecal=Calorimeter(_FINE, _ATLAS_ECAL, energy_min=0.5, significance_min=2.0),
-        hcal=Calorimeter(_ATLAS_TOWERS, _ATLAS_HCAL, energy_min=1.0, significance_min=2.0),
-    ),
-    "cms": Detector(
-        name="cms",
-        radius=1290.0,
-        half_length=3000.0,
-        field=3.8,
-        tracker=_TRACKER,
-        ecal=Calorimeter((*_FINE[:1], (5.0, 0.175, 10.0)), _CMS_ECAL, 0.5, 2.0),
-        hcal=Calorimeter(_CMS_TOWERS, _CMS_HCAL, energy_min=1.0, significance_min=1.0),
-    ),
-    # for the recipe `top-tagging`: see docs/detector.md for how it was found
-    "atlas-coarse": Detector(
-        name="atlas-coarse",
-        radius=1150.0,
-        half_length=3510.0,
-        field=2.0,
-        tracker=_TRACKER,
-        ecal=Calorimeter(_COARSE, _ATLAS_ECAL, 0.5, 0.0, smearing="gaussian"),
-        hcal=Calorimeter(_COARSE, _ATLAS_HCAL, 0.5, 0.0, smearing="gaussian"),
-        combined_towers=True,
-        rescale_tracks=False,
-    ),
-}
-
-
-def detector(name: str) -> Detector:
-    """The preset of that name.
-
-    Raises:
-        ValueError: no such preset.
-    """
-    if name not in DETECTORS:
-        message = f"unknown detector {name!r}; choose from {', '.join(DETECTORS)}"
-        raise ValueError(message)
-    return DETECTORS[name]
+ATLAS = Response(
+    tracker=_TRACKER,
+    ecal=Calorimeter(_FINE, _ATLAS_ECAL, energy_min=0.5, significance_min=2.0),
+    hcal=Calorimeter(_ATLAS_TOWERS, _ATLAS_HCAL, energy_min=1.0, significance_min=2.0),
+)
+CMS = Response(
+    tracker=_TRACKER,
+    ecal=Calorimeter((*_FINE[:1], (5.0, 0.175, 10.0)), _CMS_ECAL, 0.5, 2.0),
+    hcal=Calorimeter(_CMS_TOWERS, _CMS_HCAL, energy_min=1.0, significance_min=1.0),
+)
+#: for the recipe `top-tagging`: see docs/detector.md for how it was found
+ATLAS_COARSE = Response(
+    tracker=_TRACKER,
+    ecal=Calorimeter(_COARSE, _ATLAS_ECAL, 0.5, 0.0, smearing="gaussian"),
+    hcal=Calorimeter(_COARSE, _ATLAS_HCAL, 0.5, 0.0, smearing="gaussian"),
+    combined_towers=True,
+    rescale_tracks=False,
+)

@@ -1,0 +1,54 @@
+"""Detector presets: one declarative description that response, signals, reconstruction and display
+share.
+
+`response.py` has the object-level response (tracks, towers), `layers.py` the tracker's layers and
+modules, `cells.py` the calorimeters' depths and cells, `stations.py` the muon system. Lengths in
+mm, energies in GeV, fields in T.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fivesigma.geometry import response
+from fivesigma.geometry.response import Calorimeter, Response, Tracker
+
+__all__ = ["DETECTORS", "Calorimeter", "Detector", "Response", "Tracker", "detector"]
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A detector, of which each part may be absent.
+
+    Attributes:
+        name: its key in `DETECTORS`.
+        radius: of the tracker's cylinder, at which the calorimeters begin [mm].
+        half_length: of that cylinder [mm].
+        field: of the solenoid [T].
+        response: the object-level response.
+    """
+
+    name: str
+    radius: float
+    half_length: float
+    field: float
+    response: Response | None = None
+
+
+DETECTORS: dict[str, Detector] = {
+    "atlas": Detector("atlas", 1150.0, 3510.0, 2.0, response.ATLAS),
+    "cms": Detector("cms", 1290.0, 3000.0, 3.8, response.CMS),
+    "atlas-coarse": Detector("atlas-coarse", 1150.0, 3510.0, 2.0, response.ATLAS_COARSE),
+}
+
+
+def detector(name: str) -> Detector:
+    """The preset of that name.
+
+    Raises:
+        ValueError: no such preset.
+    """
+    if name not in DETECTORS:
+        message = f"unknown detector {name!r}; choose from {', '.join(DETECTORS)}"
+        raise ValueError(message)
+    return DETECTORS[name]
