@@ -46,6 +46,12 @@ _PARTICLE = {
     **_IMPACT,
 }
 
+_POSITION = {
+    "x": Field("f4", "mm", "measured position"),
+    "y": Field("f4", "mm", "measured position"),
+    "z": Field("f4", "mm", "measured position"),
+}
+
 #: collection -> field -> (dtype, unit, meaning)
 FIELDS: dict[str, dict[str, Field]] = {
     "event": {
@@ -64,6 +70,64 @@ FIELDS: dict[str, dict[str, Field]] = {
         "vz": Field("f4", "mm", "production vertex, z"),
         "vt": Field("f4", "ns", "production time"),
         "vertex": Field("i2", "", "collision: 0 the event's own, 1, 2 ... pile-up; with pile-up"),
+    },
+    "hits": {
+        "layer": Field("i2", "", "index into the layers of the detector preset"),
+        "module": Field("i4", "", "number of the module within its layer"),
+        **_POSITION,
+        "tx": Field(
+            "f4", "mm", "true x where the particle crossed the sensor; noise: as measured"
+        ),
+        "ty": Field("f4", "mm", "true y"),
+        "tz": Field("f4", "mm", "true z"),
+        "u_error": Field("f4", "mm", "resolution along the sensor's precise direction"),
+        "v_error": Field("f4", "mm", "resolution along its other direction"),
+        "energy": Field("f4", "GeV", "energy lost in the sensor"),
+        "truth": Field("i4", "", "index into `truth` of the stable particle, -1: noise"),
+    },
+    "cells": {
+        "depth": Field("i1", "", "index into the depths of the preset: ECAL 0-2, HCAL 3-5"),
+        "cell": Field("i4", "", "number of the cell within its depth"),
+        "eta": Field("f4", "", "centre of the cell"),
+        "phi": Field("f4", "rad", "centre of the cell"),
+        "energy": Field("f4", "GeV", "measured, at the electromagnetic scale; can be negative"),
+        "noise": Field("f4", "GeV", "expected standard deviation of the noise"),
+        "truth": Field("i4", "", "list: indices into `truth` of what deposited energy here"),
+        "fraction": Field("f4", "", "list: share of the true energy of the cell, same order"),
+    },
+    "segments": {
+        "station": Field("i1", "", "station of the muon system, from the inside outwards"),
+        **_POSITION,
+        "ux": Field("f4", "", "unit vector along the segment, x; uy, uz likewise"),
+        "uy": Field("f4", "", "see ux"),
+        "uz": Field("f4", "", "see ux"),
+        "position_error": Field("f4", "mm", "resolution in the bending direction"),
+        "angle_error": Field("f4", "rad", "resolution of the angle in the bending plane"),
+        "truth": Field("i4", "", "index into `truth` of the stable particle, -1: noise"),
+    },
+    "tracks": {
+        **_MOMENTUM,
+        "charge": Field("i1", "e", "electric charge"),
+        **_IMPACT,
+        "covariance": Field(
+            "f4", "", "list of 15: lower triangle for (d0, dz, phi, theta, q/p) [mm, rad, 1/GeV]"
+        ),
+        "hits": Field("i2", "", "number of hits"),
+        "calo_eta": Field("f4", "", "where the track meets the calorimeter, from the origin"),
+        "calo_phi": Field("f4", "rad", "where the track meets the calorimeter"),
+        "truth": Field("i4", "", "index into `truth`"),
+    },
+    "clusters": {
+        "energy": Field("f4", "GeV", "sum of its shares of cells, electromagnetic scale"),
+        "calibrated": Field("f4", "GeV", "energy after the calibration for hadrons"),
+        "eta": Field("f4", "", "energy-weighted direction from the origin"),
+        "phi": Field("f4", "rad", "energy-weighted direction"),
+        "em_fraction": Field("f4", "", "share of the energy in the ECAL"),
+        "depth": Field("f4", "mm", "energy-weighted distance behind the calorimeter's front"),
+        "width": Field("f4", "", "energy-weighted root mean square distance in (eta, phi)"),
+        "significance": Field("f4", "", "largest energy of a cell over its noise"),
+        "cells": Field("i4", "", "list: indices into `cells`"),
+        "weights": Field("f4", "", "list: share of each of these cells that belongs here"),
     },
     "particles": _PARTICLE,
     "jets": {
