@@ -1,12 +1,13 @@
-"""Histograms of others in the place of events: read from ROOT files, with their variations."""
+"""Histograms of others in the place of events: read from ROOT or JSON, with their variations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import hist
 import numpy as np
 
+from fivesigma.formats.containers.jsonhistograms import read_json_histograms
 from fivesigma.formats.containers.root import read_histograms
 from fivesigma.search.description import Analysis
 from fivesigma.search.samples import Input
@@ -63,7 +64,7 @@ def select_histograms(
 
     Args:
         wanted: of `histogram_names`.
-        paths: ROOT files, whose histograms are added.
+        paths: ROOT or JSON files, whose histograms are added.
 
     Raises:
         ValueError: a histogram that is not there or not of one dimension, contents that are not
@@ -72,7 +73,7 @@ def select_histograms(
     filled: dict[tuple[str, str], hist.Hist] = {}
     every = {name for names in wanted.values() for name in names}
     for path in paths:
-        has = read_histograms(path, only=every)
+        has = _read(path, every)
         for key, names in wanted.items():
             for made in _named(has, names, key, path):
                 if key in filled and not np.array_equal(
@@ -84,6 +85,12 @@ def select_histograms(
     return Selected({}, np.zeros(2), filled)
 
 
+def _read(path: str, only: Collection[str] | None = None) -> dict[str, hist.Hist]:
+    if path.endswith(".json"):
+        return read_json_histograms(path, only)
+    return read_histograms(path, only=only)
+
+
 def _named(
     has: dict[str, hist.Hist], names: Sequence[str], key: tuple[str, str], path: str
 ) -> Iterator[hist.Hist]:
@@ -93,7 +100,7 @@ def _named(
         place += f", systematic {variation.partition('/')[0]}"
     for name in names:
         if name not in has:
-            message = f"{place}: no histogram {name!r}; {nearest(name, read_histograms(path))}"
+            message = f"{place}: no histogram {name!r}; {nearest(name, _read(path))}"
             raise ValueError(message)
         if has[name].ndim != 1:
             message = f"{place}: {name!r} has {has[name].ndim} dimensions, expected one"
