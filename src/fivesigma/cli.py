@@ -21,7 +21,10 @@ VERBS = {
     "generate": ("fivesigma.workflows.generate", "collisions, or labelled jets by a recipe"),
     "convert": ("fivesigma.workflows.convert", "files of any format into a dataset or another"),
     "train": ("fivesigma.workflows.train", "a tagger from a dataset of labelled jets"),
-    "classify": ("fivesigma.workflows.classify", "signal against background events, in folds"),
+    "train classifier": (
+        "fivesigma.workflows.classifier",
+        "signal against background events, in folds",
+    ),
     "evaluate": ("fivesigma.workflows.evaluate", "figures of merit of a tagger"),
     "predict": ("fivesigma.workflows.predict", "a tagger's scores for a dataset or for files"),
     "rank": ("fivesigma.workflows.rank", "many taggers in one table"),

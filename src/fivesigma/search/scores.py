@@ -25,7 +25,7 @@ class Score:
     Events that trained the run are known to it: give it others, or histogram no result of them.
 
     Attributes:
-        run: folder of a run that sees quantities of events, as `fivesigma classify` makes them.
+        run: folder of a run that sees quantities of events, made by `fivesigma train classifier`.
         inputs: quantity that the run sees -> expression over the event.
         of: the class; none: the first.
     """
@@ -50,7 +50,7 @@ class Score:
         folder = Path(expanded(self.run))
         found = sorted([*folder.glob("**/model.yaml"), *folder.glob("**/weights.*")])
         if not found:
-            message = f"no run in {folder}; `fivesigma classify` makes some"
+            message = f"no run in {folder}; `fivesigma train classifier` makes some"
             raise FileNotFoundError(message)
         return [str(path) for path in found]
 

@@ -150,7 +150,7 @@ def _analyse(sections: Any, options: Any) -> Iterator[str]:
     yield f"written: {_analysis_folder(options)}/report.html and results.json"
 
 
-def _classify(sections: Any, options: Any) -> Iterator[str]:
+def _classifier(sections: Any, options: Any) -> Iterator[str]:
     numbers = {name: value for section in sections for name, value in section.numbers.items()}
     shown = ("auc", "rejection_at_50", "asimov", "ams", "auc_gap", "mu_uncertainty")
     yield from _numbers({k: v for k, v in numbers.items() if k.rpartition("/")[2] in shown})
@@ -195,6 +195,7 @@ SUMMARIES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "generate": _generate,
     "convert": _convert,
     "train": _train,
+    "train classifier": _classifier,
     "evaluate": _evaluate,
     "predict": _predict,
     "compare": _compare,
@@ -207,7 +208,6 @@ SUMMARIES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "select": _select,
     "templates": _templates,
     "analyse": _analyse,
-    "classify": _classify,
     "fit": _result,
     "significance": _result,
     "limit": _result,

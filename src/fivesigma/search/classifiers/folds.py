@@ -269,7 +269,7 @@ def load_folds(path: str | Path, *, device: str = "auto", trust: bool = False) -
     run = load_run(path, device=device, trust=trust)
     settings = run.model_yaml["settings"]
     if "folds" not in settings:
-        message = f"{path} was not trained in folds; make such a run with `fivesigma classify`"
+        message = f"{path} was not trained in folds; `fivesigma train classifier` makes such runs"
         raise ValueError(message)
     members = [
         load_run(each, device=device, trust=trust)

@@ -1,4 +1,4 @@
-"""`fivesigma classify`: signal and background of whole events told apart, in folds."""
+"""`fivesigma train classifier`: signal and background of whole events told apart, in folds."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from fivesigma.workflows.labelled import (
 )
 from fivesigma.workflows.train import Shown
 
-__all__ = ["classify"]
+__all__ = ["classifier"]
 
 _CLASSIFIERS = {"trees": Classifier("trees"), "mlp": Classifier("mlp")}
 
 
-def classify(
+def classifier(
     files: Sequence[str],
     *,
     out: Path,
@@ -64,9 +64,9 @@ def classify(
     `report.html`.
 
     Examples:
-        fivesigma classify events.root --out runs/higgs --columns.weight w --features m_jj,m_bb
-        fivesigma classify background_*.csv --signal_files signal.csv --out runs/mine
-        fivesigma classify --config configs/uci-higgs.yaml
+        fivesigma train classifier events.root --out runs/mine --columns.weight w --mass m_jj
+        fivesigma train classifier background_*.csv --signal_files signal.csv --out runs/mine
+        fivesigma train classifier --config configs/uci-higgs.yaml
 
     Args:
         files: files, patterns, addresses or datasets of labelled events; of background alone if
@@ -108,14 +108,13 @@ def classify(
     totals = tuple(expected) if expected else ()
     trained: dict[str, Folded] = {}
     for name in _in_order(classifiers):
-        classifier = classifiers[name]
-        trees = classifier.model == "trees"
-        steps = classifier.trees.rounds if trees else classifier.training.epochs
+        each = classifiers[name]
+        steps = each.trees.rounds if each.model == "trees" else each.training.epochs
         with Progress(f"training {name}", steps * folds.number, "epochs", quiet=quiet) as bar:
             trained[name] = fit_folds(
-                *(classifier, events, quantities, out / name, folds),
-                aims=aims_of(classifier.aim, events, varied, mass, totals),
-                start=trained[classifier.start] if classifier.start else None,
+                *(each, events, quantities, out / name, folds),
+                aims=aims_of(each.aim, events, varied, mass, totals),
+                start=trained[each.start] if each.start else None,
                 config=config,
                 provenance={"files": [*files, *signal_files]},
                 overwrite=overwrite,
@@ -208,6 +207,6 @@ def _write(
         title,
         found,
         {"Events": counts, "Folds": str(folds.number), "Quantities": str(len(sample.quantities))},
-        [f"fivesigma classify --config {out / next(iter(sample.trained))}/config.yaml"],
+        [f"fivesigma train classifier --config {out / next(iter(sample.trained))}/config.yaml"],
         overwrite=overwrite,
     )

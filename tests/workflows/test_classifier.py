@@ -1,4 +1,4 @@
-"""`fivesigma classify`: from files to runs, numbers and a report."""
+"""`fivesigma train classifier`: from files to runs, numbers and a report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fivesigma.formats.writers import open_writer
 from fivesigma.search.classifiers import Aim, Classifier, Folds, load_folds
 from fivesigma.training import Training
 from fivesigma.trees import Trees
-from fivesigma.workflows.classify import classify
+from fivesigma.workflows.classifier import classifier
 from fivesigma.workflows.labelled import Columns, read_labelled, with_objects
 
 TRAINING = Training(epochs=3, batch_size=128, learning_rate=5e-3, threads=1)
@@ -53,7 +53,7 @@ COLUMNS = Columns(label="kind", signal="1", weight="w", event="number")
 @pytest.fixture(scope="module")
 def made(files, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "toy"
-    sections = classify(
+    sections = classifier(
         files, out=out, columns=COLUMNS, features=["x", "y", "noise"],
         classifiers={"aware": AWARE, "mlp": MLP}, folds=Folds(2),
         mass="mass", variations=VARIATIONS, expected=(50, 1000),
@@ -100,7 +100,7 @@ def test_yields_are_signed_and_those_expected(made):
 def test_what_exists_is_kept(made, files):
     out, _ = made
     with pytest.raises(ValueError, match=r"results\.json exists; choose another folder"):
-        classify(files, out=out, columns=COLUMNS, quiet=True)
+        classifier(files, out=out, columns=COLUMNS, quiet=True)
 
 
 def test_the_configuration_repeats_it(made):
@@ -146,7 +146,7 @@ def test_networks_of_objects_beside_networks_of_quantities(tmp_path):
     small = {"embed": [16], "layers": 1, "heads": 2}
     objects = Classifier("event-transformer", replace(TRAINING, epochs=1), options=small,
                          features=("log_pt", "eta"))  # fmt: skip
-    sections = classify(
+    sections = classifier(
         [path], out=tmp_path / "out", columns=Columns(signal="1"), features=["mass", "tau21"],
         classifiers={"objects": objects, "trees": TREES}, folds=Folds(2), quiet=True,
     )  # fmt: skip
@@ -161,7 +161,7 @@ def test_parametrised_classifiers_are_asked_mass_by_mass(tmp_path):
     m = np.where(label == 1, rng.normal(true, 0.7), rng.uniform(0, 10, 800))
     path = write(tmp_path / "x.parquet", ak.Array({"m": m, "true": true, "label": label}))
     told = replace(TREES, trees=replace(TREES.trees, rounds=150), parameter="true")
-    sections = classify(
+    sections = classifier(
         [path], out=tmp_path / "out", folds=Folds(2), quiet=True, classifiers={"told": told}
     )
     numbers = sections[-1].numbers
@@ -192,7 +192,7 @@ def test_parametrised_classifiers_are_asked_mass_by_mass(tmp_path):
 def test_mistakes(files, tmp_path, options, text):
     given = {"columns": COLUMNS, "classifiers": {"trees": TREES}} | options
     with pytest.raises(ValueError, match=text):
-        classify(files, out=tmp_path / "out", quiet=True, **given)
+        classifier(files, out=tmp_path / "out", quiet=True, **given)
     assert not (tmp_path / "out" / "results.json").exists()
 
 
