@@ -48,3 +48,13 @@ def test_the_stack_is_as_high_as_the_total():
     assert top.get_data().baseline == pytest.approx([10, 4, 3])
     with pytest.raises(ValueError, match="nothing to draw: no processes"):
         stack(EDGES, {})
+
+
+def test_the_ratio_is_as_close_as_the_data_allow():
+    """Within a few per cent the pane shows per cent; far away it begins at 0."""
+    edges, predicted = np.arange(4.0), {"b": [10_000.0, 20_000.0, 15_000.0]}
+    near = stack(edges, predicted, [10_200, 19_900, 15_100], points="Pseudo-data")
+    low, high = near.axes[1].get_ylim()
+    assert 0.9 < low < 0.98 and 1.03 < high < 1.1
+    assert near.axes[0].get_legend().get_texts()[0].get_text() == "Pseudo-data"
+    assert stack(edges, {"b": [4.0, 5.0, 2.0]}, [6, 2, 9]).axes[1].get_ylim()[0] == 0

@@ -62,6 +62,7 @@ def stack(
     region: str = "",
     experiment: str = "",
     collisions: str = "",
+    points: str = "Data",
     ratio: bool = True,
     log: bool = False,
 ) -> Figure:
@@ -77,6 +78,7 @@ def stack(
         region: what is shown.
         experiment: bold on the upper left, e.g. "CMS Open Data".
         collisions: on the upper right, e.g. "11.6 fb$^{-1}$ (8 TeV)".
+        points: what the data are called, e.g. "Pseudo-data".
         ratio: a pane with data over prediction, where there are data.
         log: logarithmic number of events.
 
@@ -103,9 +105,9 @@ def stack(
         _hatched(axes, bins, band[0] * scale, band[1] * scale)
     tops = [total * scale if band is None else band[1] * scale]
     if observed is not None:
-        _points(axes, bins, observed, scale)
+        _points(axes, bins, observed, scale, points)
         tops.append(garwood_interval(observed)[1] * scale)
-    _finish(axes, np.concatenate(tops), log)
+    _finish(axes, np.concatenate(tops), log, points)
     axes.set_ylabel(_events_per(width, even, axis))
     below.set_xlabel(axis)
     axes.set_xlim(bins[0], bins[-1])
@@ -147,7 +149,7 @@ def _hatched(axes: Axes, edges: Array, low: Array, high: Array) -> None:
     axes.stairs(high, edges, baseline=low, fill=True, label="Uncertainty", **style)
 
 
-def _points(axes: Axes, edges: Array, data: Array, scale: Array) -> None:
+def _points(axes: Axes, edges: Array, data: Array, scale: Array, name: str) -> None:
     """Data with central 68 % intervals; bins without data have none."""
     low, high = garwood_interval(data)
     errors = np.stack([data - low, high - data]) * scale
@@ -155,7 +157,7 @@ def _points(axes: Axes, edges: Array, data: Array, scale: Array) -> None:
     centres = (edges[1:] + edges[:-1]) / 2
     axes.errorbar(
         centres[shown], (data * scale)[shown], errors[:, shown],
-        fmt="o", color=INK, markersize=4, linewidth=1, capsize=0, label="Data", zorder=5,
+        fmt="o", color=INK, markersize=4, linewidth=1, capsize=0, label=name, zorder=5,
     )  # fmt: skip
 
 
@@ -179,12 +181,22 @@ def _ratio(
         centres[shown], (data / base)[shown], errors[:, shown],
         fmt="o", color=INK, markersize=3.5, linewidth=1,
     )  # fmt: skip
-    reach = np.nanpercentile(np.where(shown, data / base, np.nan), 84) if shown.any() else 1.0
-    axes.set_ylim(0, float(np.clip(1.6 * reach, 2.0, 6.0)))
+    axes.set_ylim(*_ratio_limits((data / base)[shown], errors[:, shown]))
     axes.set_ylabel("Data / pred.")
 
 
-def _finish(axes: Axes, tops: Array, log: bool) -> None:
+def _ratio_limits(ratio: Array, errors: Array) -> tuple[float, float]:
+    """From 0 to at least 2, or close around 1 where all data are close to the prediction."""
+    if not np.isfinite(ratio).any():
+        return 0.0, 2.0
+    farthest = float(np.nanmax(np.abs(ratio - 1) + errors.max(axis=0)))
+    if farthest < 0.35:
+        half = max(1.4 * farthest, 0.05)
+        return 1 - half, 1 + half
+    return 0.0, float(np.clip(1.6 * np.nanpercentile(ratio, 84), 2.0, 6.0))
+
+
+def _finish(axes: Axes, tops: Array, log: bool, first: str) -> None:
     """Room above for the legend, and the legend in the order of the stack."""
     highest = float(tops.max()) if tops.size and tops.max() > 0 else 1.0
     if log:
@@ -195,7 +207,7 @@ def _finish(axes: Axes, tops: Array, log: bool) -> None:
     else:
         axes.set_ylim(0, highest * _HEADROOM)
     handles, names = axes.get_legend_handles_labels()
-    order = sorted(range(len(names)), key=lambda i: (names[i] != "Data", -i))
+    order = sorted(range(len(names)), key=lambda i: (names[i] != first, -i))
     chosen = [_swatch(handles[i]) for i in order]
     axes.legend(
         chosen, [names[i] for i in order], frameon=False, ncols=2 if len(names) > 3 else 1,

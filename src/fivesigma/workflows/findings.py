@@ -159,6 +159,7 @@ def _stack(
         region=info.label,
         experiment=analysis.experiment,
         collisions=analysis.collisions or luminosity,
+        points=next((analysis.samples[name].label for name in analysis.data), "") or "Data",
     )
 
 
