@@ -175,6 +175,26 @@ def test_patches_that_are_not_there(folder):
         statistics.load(folder / "text.json")
 
 
+@pytest.mark.parametrize("place", ["", "all.tar.gz/region"])
+def test_patches_by_their_names(folder, place):
+    path = folder / place / "workspace.json"
+    found = statistics.read_patches(path, ["patch.*", "patchset.json:str*"])
+    assert found == {"patch": PATCH, "strong": PATCH}
+    with pytest.raises(ValueError, match=r"no patch 'ptch\.json'; did you mean 'patch\.json'"):
+        statistics.read_patches(path, ["ptch.json"])
+    with pytest.raises(ValueError, match=r"no patch 'w\*'; there is strong"):
+        statistics.read_patches(path, ["patchset.json:w*"])
+    with pytest.raises(ValueError, match="workspace.json is no JSON patch, a list"):
+        statistics.read_patches(path, ["work*"])
+
+
+def test_patches_in_the_order_of_their_numbers(folder):
+    for name in ("patch.m_1000.json", "patch.m_900.json"):
+        (folder / name).write_text(json.dumps(PATCH))
+    found = statistics.read_patches(folder / "workspace.json", ["patch.m_*.json"])
+    assert list(found) == ["m_900", "m_1000"]
+
+
 def test_a_patch_may_remove_a_region():
     """Its data go with it, as in published likelihoods."""
     workspace = next(

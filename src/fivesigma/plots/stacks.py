@@ -181,15 +181,16 @@ def _ratio(
         centres[shown], (data / base)[shown], errors[:, shown],
         fmt="o", color=INK, markersize=3.5, linewidth=1,
     )  # fmt: skip
-    axes.set_ylim(*_ratio_limits((data / base)[shown], errors[:, shown]))
+    half = 0.0 if band is None else float(np.nanmedian((band[1] - band[0]) / base) / 2)
+    axes.set_ylim(*_ratio_limits((data / base)[shown], errors[:, shown], half))
     axes.set_ylabel("Data / pred.")
 
 
-def _ratio_limits(ratio: Array, errors: Array) -> tuple[float, float]:
-    """From 0 to at least 2, or close around 1 where all data are close to the prediction."""
+def _ratio_limits(ratio: Array, errors: Array, band: float) -> tuple[float, float]:
+    """From 0 to at least 2, or close around 1 where data and the band are close to it."""
     if not np.isfinite(ratio).any():
         return 0.0, 2.0
-    farthest = float(np.nanmax(np.abs(ratio - 1) + errors.max(axis=0)))
+    farthest = max(band, float(np.nanmax(np.abs(ratio - 1) + errors.max(axis=0))))
     if farthest < 0.35:
         half = max(1.4 * farthest, 0.05)
         return 1 - half, 1 + half
