@@ -30,7 +30,13 @@ from fivesigma.statistics.impacts import Impact, Impacts, breakdown, default_gro
 from fivesigma.statistics.limits import Interval, Limit, Scan, interval, limit, scan
 from fivesigma.statistics.model import Model, build
 from fivesigma.statistics.toys import Toys, cls_by_toys, p_value, toys, z_value
-from fivesigma.statistics.workspace import load, patched, read_workspace, write_workspace
+from fivesigma.statistics.workspace import (
+    load,
+    patched,
+    read_patches,
+    read_workspace,
+    write_workspace,
+)
 from fivesigma.statistics.yields import (
     Goodness,
     Yields,
@@ -76,6 +82,7 @@ __all__ = [
     "q0",
     "q_mu",
     "q_mu_tilde",
+    "read_patches",
     "read_workspace",
     "scan",
     "significance",

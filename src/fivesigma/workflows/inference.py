@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -17,10 +18,12 @@ from fivesigma.plots.statistics import cls_scan, statistic_distribution
 from fivesigma.plots.style import STYLE
 from fivesigma.report import write_report, write_results
 from fivesigma.report.figures import write_figures
-from fivesigma.results import Number, Result
+from fivesigma.results import Number, Result, Table
+from fivesigma.search.samples import expanded
 from fivesigma.statistics import BANDS, Model
 from fivesigma.storage import write_file
 from fivesigma.workflows.fitted import MU, fit_figures, fit_numbers, fit_tables
+from fivesigma.workflows.signals import cls_of_signals
 from fivesigma.workflows.steps import StoredFigure
 
 __all__ = ["fit", "limit", "significance"]
@@ -52,7 +55,8 @@ def fit(
         fivesigma fit likelihoods.tar.gz/RegionA/BkgOnly.json runs/fit --patch patch.json
 
     Args:
-        workspace: JSON of pyhf or cabinetry, or a Combine card (.txt); also inside a tar archive.
+        workspace: JSON of pyhf or cabinetry, or a Combine card (.txt); also inside a tar archive;
+            ${NAME:-default} is taken from the environment.
         out: folder for the results.
         measurement: of several in the workspace; the first if none.
         poi: parameter of interest; that of the measurement if none.
@@ -92,6 +96,7 @@ def limit(
     measurement: str = "",
     poi: str = "",
     patch: str = "",
+    signals: Sequence[str] = (),
     level: float = 0.95,
     observed: bool = True,
     overwrite: bool = False,
@@ -100,19 +105,22 @@ def limit(
 
     Examples:
         fivesigma limit workspace.json runs/limit
+        fivesigma limit --config configs/susy-2018-31.yaml
 
     Args:
-        workspace: JSON of pyhf or cabinetry, or a Combine card (.txt); also inside a tar archive.
+        workspace: JSON of pyhf or cabinetry, or a Combine card (.txt); also inside a tar archive;
+            ${NAME:-default} is taken from the environment.
         out: folder for the results.
         measurement: of several in the workspace; the first if none.
         poi: parameter of interest; that of the measurement if none.
         patch: JSON patch beside the workspace, or patchset.json:name.
+        signals: further patches, names or patterns like patch.sbottom_1300_*.json: CLs of each.
         level: confidence level.
         observed: look at the observed data; else only what is expected is told (blinded).
         overwrite: replace earlier results.
 
     Returns:
-        Limits, CLs of the nominal signal, and CLs against the signal strength.
+        Limits, CLs of the nominal signal and of further ones, and CLs against the signal strength.
 
     Raises:
         ValueError: what is wrong with the workspace, and where; or results that exist.
@@ -135,9 +143,16 @@ def limit(
         if np.isfinite(row[0]):
             key = f"cls_expected{_BAND_NAMES[sigma]}"
             numbers[key] = Number(float(row[0]), note="CLs of mu = 1")
+    tables: dict[str, Table] = {}
+    if signals:
+        options: dict[str, Any] = {"measurement": measurement, "poi": poi, "level": level}
+        further, tables["Signals"] = cls_of_signals(
+            _place(workspace), signals, observed=observed, **options
+        )
+        numbers |= further
     figures = {"CLs": cls_scan(found.scan, level, MU, observed)}
     troubles = dict.fromkeys((found.note, nominal.note))
-    made = Result("Upper limit", numbers, figures, {}, _note(model, observed, *troubles))
+    made = Result("Upper limit", numbers, figures, tables, _note(model, observed, *troubles))
     return _written(made, workspace, out, "limit", overwrite)
 
 
@@ -159,7 +174,8 @@ def significance(
         fivesigma significance workspace.json runs/significance --toys 20000
 
     Args:
-        workspace: JSON of pyhf or cabinetry, or a Combine card (.txt); also inside a tar archive.
+        workspace: JSON of pyhf or cabinetry, or a Combine card (.txt); also inside a tar archive;
+            ${NAME:-default} is taken from the environment.
         out: folder for the results.
         measurement: of several in the workspace; the first if none.
         poi: parameter of interest; that of the measurement if none.
@@ -212,7 +228,12 @@ def _loaded(
             f"{out}/results.json exists; add --overwrite to replace it, or give another --out"
         )
         raise ValueError(message)
-    return statistics.load(workspace, patch=patch, measurement=measurement, poi=poi)
+    return statistics.load(_place(workspace), patch=patch, measurement=measurement, poi=poi)
+
+
+def _place(workspace: Path) -> Path:
+    """Where it is, with `${NAME:-default}` of the environment put in."""
+    return Path(expanded(str(workspace)))
 
 
 def _note(model: Model, observed: bool, *troubles: str) -> str:
