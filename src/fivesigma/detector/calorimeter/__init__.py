@@ -1,0 +1,1 @@
+"""Signals of the calorimeters: showers of particles, their energy in cells, the readout."""
