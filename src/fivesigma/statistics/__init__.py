@@ -15,6 +15,8 @@ Example:
 
 from fivesigma.statistics.checks import check_workspace
 from fivesigma.statistics.fits import Fit, Pull, fit, fit_many, pulls
+from fivesigma.statistics.goodness import Goodness, goodness_by_toys, goodness_of_fit
+from fivesigma.statistics.hepdata import hepdata, hepdata_curves, hepdata_submission
 from fivesigma.statistics.hypotests import (
     BANDS,
     CLs,
@@ -37,14 +39,7 @@ from fivesigma.statistics.workspace import (
     read_workspace,
     write_workspace,
 )
-from fivesigma.statistics.yields import (
-    Goodness,
-    Yields,
-    goodness_of_fit,
-    hepdata,
-    yield_table,
-    yields,
-)
+from fivesigma.statistics.yields import Yields, yield_table, yields
 
 __all__ = [
     "BANDS",
@@ -69,8 +64,11 @@ __all__ = [
     "default_groups",
     "fit",
     "fit_many",
+    "goodness_by_toys",
     "goodness_of_fit",
     "hepdata",
+    "hepdata_curves",
+    "hepdata_submission",
     "impacts",
     "interval",
     "limit",

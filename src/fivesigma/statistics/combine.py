@@ -1,8 +1,14 @@
 """Simple cards of the CMS tool Combine, read as pyhf's JSON.
 
 Read are counting experiments and binned `shapes` of TH1 in ROOT files; `lnN` (also asymmetric),
-`shape`, `rateParam` without formulas, `lumi`-like lnN, and `autoMCStats`. What a card has beyond
+`shape`, `rateParam` without formulas, and `autoMCStats` with its threshold. What a card has beyond
 that is refused by name, never passed over.
+
+`statistics.load` computes lnN, and the effect of shapes on the yield, by Combine's own formula.
+pyhf, to which the JSON is given, knows no such code and takes its code 4: the same to 5e-6 for
+kappa = 2, but up to 0.5 % apart between the variations of 0.9/1.2. One difference is left
+(`LEFT_OUT`): where one parameter stands for the statistics of all processes of a bin, its size
+follows the fitted yields in Combine, not in HistFactory.
 """
 
 from __future__ import annotations
@@ -16,9 +22,15 @@ import numpy as np
 import uproot
 
 from fivesigma.statistics.checks import closest
+from fivesigma.statistics.mcstats import Process, statistical_modifiers
 
-__all__ = ["read_card"]
+__all__ = ["LEFT_OUT", "read_card"]
 
+#: what HistFactory cannot say of a card with autoMCStats
+LEFT_OUT = (
+    "autoMCStats: where one parameter stands for all processes of a bin, its size is that before "
+    "the fit; Combine's follows the fitted yields"
+)
 _POI = "r"
 #: lines that carry nothing of the model
 _PASSED = ("imax", "jmax", "kmax")
@@ -36,8 +48,8 @@ class _Card:
     systematics: list[tuple[str, str, list[str]]] = field(default_factory=list)
     #: name, channel, process, rest
     rate_parameters: list[tuple[str, str, str, list[str]]] = field(default_factory=list)
-    #: channels with statistical uncertainties; "*" for all
-    mc_stats: list[str] = field(default_factory=list)
+    #: channel ("*": all) -> threshold, and whether signals count towards it
+    mc_stats: dict[str, tuple[float, bool]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,8 +71,14 @@ def read_card(path: Path) -> dict[str, Any]:
     names = list(dict.fromkeys(channel for channel, *_ in card.columns))
     observations, channels = [], []
     for channel in names:
-        samples = [_sample(path, card, i) for i, c in enumerate(card.columns) if c[0] == channel]
-        channels.append({"name": channel, "samples": samples})
+        indices = [i for i, column in enumerate(card.columns) if column[0] == channel]
+        samples, processes = zip(*(_sample(path, card, i) for i in indices), strict=True)
+        threshold, with_signal = card.mc_stats.get(channel, card.mc_stats.get("*", (-1.0, False)))
+        if threshold >= 0:
+            added = statistical_modifiers(channel, processes, threshold, with_signal)
+            for sample, modifiers in zip(samples, added, strict=True):
+                sample["modifiers"] += modifiers
+        channels.append({"name": channel, "samples": list(samples)})
         counts = _observed(path, card, channel)
         observations.append({"name": channel, "data": counts})
     parameters = [
@@ -102,8 +120,7 @@ def _parse(path: Path) -> _Card:
         elif words[0] in ("bin", "observation", "process", "rate"):
             rows.append(words)
         elif len(words) > 2 and words[1] == "autoMCStats":
-            if not words[2].startswith("-"):  # a threshold below 0 switches them off
-                card.mc_stats.append(words[0])
+            card.mc_stats[words[0]] = _mc_stats(path, number, words[2:])
         elif len(words) > 4 and words[1] == "rateParam":
             card.rate_parameters.append((words[0], words[2], words[3], words[4:]))
         elif len(words) > 2 and words[1] in ("lnN", "shape"):
@@ -116,6 +133,21 @@ def _parse(path: Path) -> _Card:
             raise ValueError(message)
     _fill_columns(path, card, rows)
     return card
+
+
+def _mc_stats(path: Path, number: int, words: list[str]) -> tuple[float, bool]:
+    """Threshold, and whether signals count; a threshold below 0 switches the uncertainties off."""
+    try:
+        threshold, signal, mode = (float(word) for word in [*words, *("0", "1")[len(words) - 1 :]])
+    except ValueError:
+        threshold, signal, mode = np.nan, 0.0, 0.0
+    if not np.isfinite(threshold) or mode != 1:
+        message = (
+            f"{path}, line {number}: autoMCStats {' '.join(words)!r}; read are a threshold, "
+            "whether signals count (0 or 1), and the histogram mode 1"
+        )
+        raise ValueError(message)
+    return threshold, bool(signal)
 
 
 def _fill_columns(path: Path, card: _Card, rows: list[list[str]]) -> None:
@@ -153,8 +185,8 @@ def _all_integers(words: list[str]) -> bool:
     return all(word.lstrip("+-").isdigit() for word in words)
 
 
-def _sample(path: Path, card: _Card, index: int) -> dict[str, Any]:
-    """One process in one channel."""
+def _sample(path: Path, card: _Card, index: int) -> tuple[dict[str, Any], Process]:
+    """One process in one channel, and what its simulation's statistics are."""
     channel, process, number, rate = card.columns[index]
     template = _template(path, card, channel, process, "")
     scale = 1.0
@@ -170,15 +202,15 @@ def _sample(path: Path, card: _Card, index: int) -> dict[str, Any]:
         if entries[index] != "-":
             effect = _systematic(path, card, index, name, kind, entries[index], values)
             modifiers += effect
-    modifiers += [
-        {"name": name, "type": "normfactor", "data": None}
-        for name, where, what, _ in card.rate_parameters
+    free = {
+        name: float(rest[0])
+        for name, where, what, rest in card.rate_parameters
         if where in (channel, "*") and what in (process, "*")
-    ]
-    if set(card.mc_stats) & {channel, "*"} and template.errors.any():
-        errors = (template.errors * scale).tolist()
-        modifiers.append({"name": f"staterror_{channel}", "type": "staterror", "data": errors})
-    return {"name": process, "data": values.tolist(), "modifiers": modifiers}
+    }
+    modifiers += [{"name": name, "type": "normfactor", "data": None} for name in free]
+    made = {"name": process, "data": values.tolist(), "modifiers": modifiers}
+    errors = template.errors * scale
+    return made, Process(process, values, errors, float(np.prod([*free.values()])), number <= 0)
 
 
 def _systematic(

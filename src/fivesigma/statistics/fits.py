@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,16 +9,15 @@ import numpy as np
 from iminuit import Minuit
 from numpy.typing import ArrayLike
 
+from fivesigma.statistics.failures import at_bounds, bound_notes, explain, joined
 from fivesigma.statistics.kernels import POISSON, deviance, evaluate
-from fivesigma.statistics.minimiser import CONVERGED, NO_START, REASONS, Minima, minimise
+from fivesigma.statistics.minimiser import CONVERGED, Minima, minimise
 from fivesigma.statistics.model import Model
 
-__all__ = ["Fit", "Fixed", "explain", "fit", "fit_many", "pulls"]
+__all__ = ["Fit", "Fixed", "Pull", "fit", "fit_many", "pulls"]
 
 #: name of a parameter or set -> the value(s) that it keeps
 Fixed = Mapping[str, ArrayLike]
-#: how near to a bound, as a fraction of the range, counts as at it
-_AT_BOUND = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,44 +192,12 @@ def _minuit(model: Model, data: np.ndarray, start: np.ndarray, held: np.ndarray)
     return Minima(theta, value, np.array([CONVERGED]), np.array([minuit.fmin.edm]))
 
 
-def explain(model: Model, start: np.ndarray, data: np.ndarray, status: int) -> str:
-    """Why a fit failed, with the bins that make it fail."""
-    reason = REASONS[status]
-    if status != NO_START:
-        return reason
-    expected = model.expected(start)[0]
-    where = [
-        f"bin {index - place.start} of region {channel} expects {expected[index]:.3g} events and "
-        f"has {data[index]:g}"
-        for channel, place in model.channels.items()
-        for index in range(place.start, place.stop)
-        if expected[index] < 0 or (expected[index] == 0 and data[index] > 0)
-    ]
-    return "; ".join([reason, *where[:3]])
-
-
-def reasons(status: np.ndarray) -> str:
-    """`3 of 1000 fits failed: no minimum ... (2), ...`, or nothing if none did."""
-    counts = Counter(int(each) for each in status if each != CONVERGED)
-    if not counts:
-        return ""
-    told = "; ".join(f"{REASONS[key]} ({n})" for key, n in counts.items())
-    return f"{sum(counts.values())} of {status.size} fits failed: {told}"
-
-
 def _with_uncertainties(
     model: Model, data: np.ndarray, found: Minima, held: np.ndarray, note: str
 ) -> Fit:
-    theta, p = found.theta[0], model.parameters
-    near = _AT_BOUND * (p.upper - p.lower)
-    at_bound = ~held & ((theta <= p.lower + near) | (theta >= p.upper - near))
-    covariance, degenerate = covariance_of(model, theta, data, held, at_bound)
-    notes = [note] if note else []
-    notes += [
-        f"{p.names[index]} is at its bound {theta[index]:g}: its uncertainty is not to be "
-        "trusted; widen the bounds in the measurement, or quote a limit"
-        for index in np.flatnonzero(at_bound)
-    ]
+    theta = found.theta[0]
+    covariance, degenerate = covariance_of(model, theta, data, held, at_bounds(model, theta, held))
+    notes = [note, *bound_notes(model, theta, held)]
     if degenerate:
         notes.append(
             f"the data cannot tell {', '.join(degenerate)} apart; fix one of them, or constrain it"
@@ -246,7 +212,7 @@ def _with_uncertainties(
         twice_nll=2 * value + float(model.saturated(data)[0]),
         half_deviance=value,
         converged=bool(found.status[0] == CONVERGED),
-        note="; ".join(notes),
+        note=joined(*notes),
         fixed=held,
     )
 

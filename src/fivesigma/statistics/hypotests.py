@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from scipy.special import log_ndtr
 from scipy.stats import norm
 
-from fivesigma.statistics.fits import fit_many, reasons
+from fivesigma.statistics.failures import bound_notes, failures, joined
+from fivesigma.statistics.fits import fit_many
 from fivesigma.statistics.minimiser import CONVERGED, Minima
 from fivesigma.statistics.model import Model
 
@@ -102,7 +103,8 @@ def profiled_asimov(
     """
     found = fit_many(model, data, fixed={model.poi_name: mu})
     if found.status[0] != CONVERGED:
-        message = f"no Asimov data at {model.poi_name} = {mu:g}: {reasons(found.status)}"
+        why = failures(model, (model.checked_data(data), found))
+        message = f"no Asimov data at {model.poi_name} = {mu:g}: {why}"
         raise ValueError(message)
     return model.expected_data(found.theta)[0], found.theta[0]
 
@@ -153,7 +155,8 @@ def cls(model: Model, mu: ArrayLike = 1.0, data: ArrayLike | None = None) -> CLs
     q, free, held = statistic(model, values, data, 0.0, upper_limit=True)
     # the free fit to Asimov data is what they were made of: its deviance is 0
     expected = fit_many(model, asimov, fixed={model.poi_name: values}, start=background)
-    note = reasons(np.concatenate([free.status, held.status, expected.status]))
+    measured = model.checked_data(data)
+    note = failures(model, (measured, free), (measured, held), (asimov[None], expected))
     return _asymptotic(values, q, _twice_deviance(expected), note)
 
 
@@ -219,6 +222,7 @@ def significance(model: Model, data: ArrayLike | None = None) -> Significance:
     q, free, held = statistic(model, 0.0, data, 0.0)
     asimov, point = profiled_asimov(model, 1.0, data)
     without = fit_many(model, asimov, fixed={model.poi_name: 0.0}, start=point)
+    measured = model.checked_data(data)
     z = float(np.sqrt(q[0]))
     expected = float(np.sqrt(_twice_deviance(without)[0]))
     return Significance(
@@ -228,5 +232,14 @@ def significance(model: Model, data: ArrayLike | None = None) -> Significance:
         p_expected=float(norm.sf(expected)),
         mu=float(free.theta[0, model.poi]),
         q0=float(q[0]),
-        note=reasons(np.concatenate([free.status, held.status, without.status])),
+        note=joined(
+            failures(model, (measured, free), (measured, held), (asimov[None], without)),
+            *(note for each in (free, held) for note in _bounds(model, each)),
+        ),
     )
+
+
+def _bounds(model: Model, found: Minima) -> list[str]:
+    """Nuisance parameters that a fit moved to a bound; the signal strength may well be at 0."""
+    held = model.parameters.fixed | (np.arange(len(model.parameters)) == model.poi)
+    return bound_notes(model, found.theta[0], held)

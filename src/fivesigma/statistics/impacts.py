@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fivesigma.statistics.fits import Fit, covariance_of, reasons, run_each
-from fivesigma.statistics.kernels import GAUSSIAN
+from fivesigma.statistics.failures import joined, reasons
+from fivesigma.statistics.fits import Fit, covariance_of, pulls, run_each
 from fivesigma.statistics.minimiser import CONVERGED
 
 __all__ = ["Impact", "Impacts", "breakdown", "default_groups", "impacts"]
@@ -66,18 +66,26 @@ def impacts(result: Fit) -> Impacts:
     shift = np.where(found.status == CONVERGED, found.theta[:, model.poi] - result.mu, np.nan)
     shift = shift.reshape(4, -1)
     shift[2:, p.width[moved] == 0] = np.nan
-    centre, width = _centres(result), np.where(p.width > 0, p.width, np.nan)
+    moves = {each.name: (each.pull, each.uncertainty) for each in pulls(result)}
     ranking = [
         Impact(
             p.names[index],
-            float((result.theta[index] - centre[index]) / width[index]),
-            float(result.uncertainty[index] / width[index]),
+            *moves.get(p.names[index], (np.nan, np.nan)),
             *(float(each) for each in shift[:, k]),
         )
         for k, index in enumerate(moved)
     ]
     ranking.sort(key=lambda impact: -impact.size)
-    return Impacts(tuple(ranking), reasons(found.status))
+    note = joined(reasons(found.status), _cut(result, moved))
+    return Impacts(tuple(ranking), note)
+
+
+def _cut(result: Fit, moved: np.ndarray) -> str:
+    """Parameters that a bound keeps from moving by their fitted uncertainty."""
+    p, theta, width = result.model.parameters, result.theta[moved], result.uncertainty[moved]
+    short = (theta - width < p.lower[moved]) | (theta + width > p.upper[moved])
+    names = [p.names[index] for index in moved[short]]
+    return f"moved to a bound only: {', '.join(names)}" if names else ""
 
 
 def _shifted(result: Fit, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -100,27 +108,22 @@ def _shifted(result: Fit, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return start, held
 
 
-def _centres(result: Fit) -> np.ndarray:
-    """(P,) what the auxiliary data measure of each parameter."""
-    p = result.model.parameters
-    aux = result.data[result.model.n_bins :]
-    centre = np.array(p.init)
-    gaussian = p.constraint[p.aux_parameter] == GAUSSIAN
-    centre[p.aux_parameter] = np.where(gaussian, aux, aux / p.aux_scale)
-    return centre
-
-
 def default_groups(result: Fit) -> dict[str, list[str]]:
-    """Sets of nuisance parameters by their kind: MC statistics, normalisations, systematics."""
+    """Sets of nuisance parameters by their kind.
+
+    `MC statistics` are constrained bin by bin (staterror, shapesys), `free normalisations` by the
+    data alone (normfactor, shapefactor), `systematics` by all other auxiliary measurements.
+    """
     p = result.model.parameters
-    groups: dict[str, list[str]] = {"MC statistics": [], "normalisations": [], "systematics": []}
+    titles = ("MC statistics", "free normalisations", "systematics")
+    groups: dict[str, list[str]] = {title: [] for title in titles}
     for name, place in p.slices.items():
         if place.start == result.model.poi:
             continue
         if set(p.kinds[name]) & set(_STATISTICAL):
             groups["MC statistics"].append(name)
         elif p.width[place.start] == 0:
-            groups["normalisations"].append(name)
+            groups["free normalisations"].append(name)
         else:
             groups["systematics"].append(name)
     return {title: names for title, names in groups.items() if names}
@@ -130,8 +133,10 @@ def breakdown(result: Fit, groups: Mapping[str, Sequence[str]] | None = None) ->
     """The uncertainty of the signal strength by groups of parameters.
 
     What a group adds is the quadratic difference between the uncertainty with all parameters free
-    and that with the group held at its best fit; `data statistics` is what is left with all held.
-    Groups are correlated, so their squares need not add up to the total.
+    and that with the group held at its best fit. `data statistics` is what is left with all held,
+    free normalisations included: what these cost, through the statistics of the regions that
+    measure them, is a group of its own. Groups are correlated, so their squares need not add up
+    to the total.
 
     Args:
         result: a fit.

@@ -1,8 +1,10 @@
 """How a nuisance parameter moves between the variations of one standard deviation.
 
 The codes are those of HistFactory (CERN-OPEN-2012-016, section 4.1) in pyhf's numbering. Codes 1
-and 4 multiply yields (`normsys`), codes 0, 2 and 4p add to them (`histosys`). Each function gives
-the value with its first and second derivative, so that fits have an exact gradient and Hessian.
+and 4 multiply yields (`normsys`), codes 0, 2 and 4p add to them (`histosys`). Code `combine`
+multiplies as the lnN of the CMS tool Combine does (arXiv:2404.06614): by kappa^x, and between
++-1/2 from one kappa to the other where up and down differ. Each function gives the value with its
+first and second derivative, so that fits have an exact gradient and Hessian.
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ __all__ = [
 #: fits run in threads, and a division by 0 is answered by infinity, which no fit accepts
 kernel = njit(cache=True, nogil=True, error_model="numpy")
 
-#: kinds of factors: the parameter itself, code 1, code 4
-LINEAR, CODE1, CODE4 = 0, 1, 4
+#: kinds of factors: the parameter itself, code 1, code 4, that of Combine
+LINEAR, CODE1, CODE4, COMBINE = 0, 1, 4, 6
 #: kinds of added variations: code 0, code 2, code 4p
 CODE0, CODE2, CODE4P = 0, 2, 5
-FACTOR_CODES = {"1": CODE1, "4": CODE4}
+FACTOR_CODES = {"1": CODE1, "4": CODE4, "combine": COMBINE}
 ADDED_CODES = {"0": CODE0, "2": CODE2, "4p": CODE4P}
 #: ln(up), ln(down) and the polynomial a1 ... a6 of code 4
 N_COEFFICIENTS = 8
@@ -69,7 +71,7 @@ def factor(kind: int, x: float, c: np.ndarray) -> tuple[float, float, float]:
     """Value, slope and curvature of a factor at x standard deviations.
 
     Args:
-        kind: `LINEAR`, `CODE1` or `CODE4`.
+        kind: `LINEAR`, `CODE1`, `CODE4` or `COMBINE`.
         x: the parameter.
         c: (8,) of `factor_coefficients`.
     """
@@ -83,6 +85,16 @@ def factor(kind: int, x: float, c: np.ndarray) -> tuple[float, float, float]:
             value = value * x + c[power + 1]
         # Horner's scheme above leaves one factor x to the constant term 1
         return 1.0 + value * x, slope * x + value, curvature * x + 2.0 * slope
+    if kind == COMBINE and -0.5 < x < 0.5:
+        # ln of the factor is x (mean + half s(2x)), s a smooth step from -1 to 1
+        mean, half, square = 0.5 * (c[0] - c[1]), 0.5 * (c[0] + c[1]), 4.0 * x * x
+        step = 0.25 * x * (15.0 + square * (3.0 * square - 10.0))
+        slope = 3.75 * (1.0 - square) ** 2
+        curvature = -60.0 * x * (1.0 - square)
+        value = np.exp(x * (mean + half * step))
+        first = mean + half * (step + x * slope)
+        second = half * (2.0 * slope + x * curvature)
+        return value, first * value, (first * first + second) * value
     rate = c[0] if x >= 0.0 else -c[1]
     value = np.exp(rate * x)
     return value, rate * value, rate * rate * value

@@ -11,6 +11,9 @@ and the expected events of a bin are the sum over templates. Minimised is half t
 
 which is -ln L less its value at lambda = n: small numbers, so that differences of likelihoods keep
 their digits however large the counts are.
+
+What is compiled from `interpolation` is kept in numba's cache, which does not see changes there:
+this file has to change with it.
 """
 
 from __future__ import annotations

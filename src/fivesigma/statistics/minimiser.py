@@ -4,6 +4,9 @@ Each step minimises the quadratic model of -ln L inside the bounds: parameters t
 their range stop at its edge, the others move on given that. Where the Hessian is not positive the
 expected (Fisher) Hessian takes its place, where a step does not lower -ln L it is shortened, then
 damped (Levenberg-Marquardt). A fit has converged when the model promises less than `TOLERANCE`.
+
+What is compiled from `kernels` is kept in numba's cache, which does not see changes there: this
+file has to change with it.
 """
 
 from __future__ import annotations

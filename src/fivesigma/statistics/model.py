@@ -44,6 +44,7 @@ class Model:
         data: (N,) observed bins and auxiliary data.
         templates: the compiled form.
         workspace: what it was built from.
+        note: what it leaves out of that.
     """
 
     channels: Mapping[str, slice]
@@ -53,6 +54,7 @@ class Model:
     data: np.ndarray
     templates: Templates
     workspace: Mapping[str, Any]
+    note: str = ""
 
     @property
     def poi_name(self) -> str:
@@ -231,7 +233,7 @@ def build(
         workspace: pyhf's JSON as a dictionary.
         measurement: name of a measurement; default: the first.
         poi: parameter of interest; default: that of the measurement.
-        normsys_code: "1" or "4".
+        normsys_code: "1", "4" or "combine".
         histosys_code: "0", "2" or "4p".
 
     Raises:

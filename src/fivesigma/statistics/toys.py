@@ -9,14 +9,17 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from fivesigma.results import Number
-from fivesigma.statistics.fits import reasons
+from fivesigma.statistics.failures import hopeless, joined, reasons
 from fivesigma.statistics.hypotests import profiled_asimov, q_mu_tilde, statistic
 from fivesigma.statistics.model import Model
 
-__all__ = ["Toys", "cls_by_toys", "p_value", "toys", "z_value"]
+__all__ = ["Toys", "chunks", "cls_by_toys", "p_value", "toys", "z_value"]
 
 #: pseudo-experiments at a time: their data stay in the processor's memory
 _CHUNK = 4096
+#: relative difference below which two statistics are the same: those of one count differ by as
+#: much as their fits are exact
+_TIE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Toys:
 
     Attributes:
         mu: signal strength they were drawn with.
-        tested: signal strength that was tested.
+        tested: signal strength that was tested; NaN where goodness of fit is.
         q: test statistic; NaN where a fit failed.
         mu_hat: fitted signal strength.
         failed: how many fits failed.
@@ -65,25 +68,36 @@ def toys(
     Raises:
         ValueError: fewer than one pseudo-experiment, or no fit to draw them from.
     """
-    if n < 1:
-        message = f"{n} pseudo-experiments; draw at least one, some thousand for a p-value"
-        raise ValueError(message)
+    sizes = chunks(n)
     truth = profiled_asimov(model, mu, data)[1] if theta is None else np.array(theta, float)
     truth[model.poi] = mu
     rng = np.random.default_rng(seed)
     goal = 0.0 if tested is None else tested
-    values, hats, states = [], [], []
-    for begin in range(0, n, _CHUNK):
-        drawn = model.sample(truth, min(_CHUNK, n - begin), rng)
+    values, hats, states, bins = [], [], [], ""
+    for size in sizes:
+        drawn = model.sample(truth, size, rng)
         q, free, held = statistic(
             model, goal, drawn, 0.0, upper_limit=tested is not None, start=truth
         )
         values.append(q)
         hats.append(free.theta[:, model.poi])
         states.append(np.maximum(free.status, held.status))
+        bins = bins or hopeless(model, (drawn, free), (drawn, held))
     q, status = np.concatenate(values), np.concatenate(states)
     failed = int(np.isnan(q).sum())
-    return Toys(mu, goal, q, np.concatenate(hats), failed, reasons(status))
+    return Toys(mu, goal, q, np.concatenate(hats), failed, joined(reasons(status), bins))
+
+
+def chunks(n: int) -> list[int]:
+    """Sizes of the batches in which n pseudo-experiments are drawn.
+
+    Raises:
+        ValueError: fewer than one.
+    """
+    if n < 1:
+        message = f"{n} pseudo-experiments; draw at least one, some thousand for a p-value"
+        raise ValueError(message)
+    return [min(_CHUNK, n - begin) for begin in range(0, n, _CHUNK)]
 
 
 def p_value(drawn: Toys, observed: float) -> Number:
@@ -99,7 +113,7 @@ def p_value(drawn: Toys, observed: float) -> Number:
     if not q.size:
         message = f"none of {drawn.q.size} pseudo-experiments could be fitted: {drawn.note}"
         raise ValueError(message)
-    extreme = int((q >= observed).sum())
+    extreme = int((q >= observed - _TIE * max(observed, 1.0)).sum())
     p = extreme / q.size
     # with none or all of them, the uncertainty is that of one
     error = np.sqrt(max(p * (1 - p), (1 - 1 / q.size) / q.size) / q.size)

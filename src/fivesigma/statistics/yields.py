@@ -1,20 +1,17 @@
-"""Expected events before and after a fit, with correlated uncertainties, and how well they fit."""
+"""Expected events before and after a fit, with correlated uncertainties."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
 
 from fivesigma.results import Number, Table
 from fivesigma.statistics.fits import Fit
 from fivesigma.statistics.model import Model
-from fivesigma.statistics.parameters import FREE
 
-__all__ = ["Goodness", "Yields", "goodness_of_fit", "hepdata", "yield_table", "yields"]
+__all__ = ["Yields", "yield_table", "yields"]
 
 
 @dataclass(frozen=True)
@@ -103,54 +100,3 @@ def yield_table(found: list[Yields], *, observed: bool = True) -> Table:
     if observed:
         rows.append(("data", *(Number(float(each.data.sum())) for each in found)))
     return Table(("Sample", *(each.channel for each in found)), tuple(rows))
-
-
-def hepdata(found: Yields, edges: np.ndarray | None = None) -> dict[str, Any]:
-    """One channel as a HEPData table: what `yaml.safe_dump` of it gives can be submitted.
-
-    Args:
-        found: of a channel with n bins.
-        edges: (n + 1,) of the bins; default: their numbers.
-    """
-    n = found.total.size
-    edge = np.arange(n + 1) if edges is None else np.asarray(edges, float)
-    bins = [
-        {"low": float(low), "high": float(high)}
-        for low, high in zip(edge[:-1], edge[1:], strict=True)
-    ]
-    columns: list[tuple[str, list[Any]]] = [("data", [{"value": float(v)} for v in found.data])]
-    errors = [
-        {"value": float(v), "errors": [{"symerror": float(e), "label": "total"}]}
-        for v, e in zip(found.total, found.uncertainty, strict=True)
-    ]
-    columns.append(("total", errors))
-    columns += [(s, [{"value": float(v)} for v in each]) for s, each in found.samples.items()]
-    return {
-        "independent_variables": [{"header": {"name": f"{found.channel} bin"}, "values": bins}],
-        "dependent_variables": [
-            {"header": {"name": f"{name} events"}, "values": values} for name, values in columns
-        ],
-    }
-
-
-@dataclass(frozen=True)
-class Goodness:
-    """How well the best fit describes the data, against the saturated model."""
-
-    chi2: float
-    degrees_of_freedom: int
-    p_value: float
-
-
-def goodness_of_fit(result: Fit) -> Goodness:
-    """-2 ln L against that of a model that meets every measurement: asymptotically a chi-squared.
-
-    Bins less free parameters are its degrees of freedom: each constrained parameter brings its own
-    measurement. Bins in which neither data nor events are expected do not count.
-    """
-    model = result.model
-    free = ~result.fixed & (model.parameters.constraint == FREE)
-    measured = (model.expected(result.theta)[0] > 0) | (result.data[: model.n_bins] > 0)
-    n = int(measured.sum()) - int(free.sum())
-    value = 2 * result.half_deviance
-    return Goodness(value, n, float(chi2.sf(value, n)) if n > 0 else 1.0)
