@@ -21,7 +21,7 @@ def total(edges, uncertainty=0.1):
 
 
 def test_the_best_edges_are_those_of_all_there_are():
-    found = best_edges(EDGES, SIGNAL, BACKGROUND, VARIANCE, 4)
+    found = best_edges(EDGES, SIGNAL, BACKGROUND, VARIANCE, 4, uncertainty=0.1)
     best = max(
         total(np.array([0, *inner, 1]))
         for count in range(4)
@@ -30,6 +30,26 @@ def test_the_best_edges_are_those_of_all_there_are():
     assert 0.99 * best <= total(found) <= best + 1e-12
     assert len(found) <= 5
     assert total(found) > total(np.array([0, 0.25, 0.5, 0.75, 1]))
+
+
+def test_parameters_that_move_the_background_are_counted_bin_by_bin():
+    """Against brute force; what goes up here and down there cancels within a bin."""
+    moves = [0.5 * BACKGROUND, BACKGROUND * np.linspace(-1, 1, 12)]
+
+    def squared(edges):
+        at = np.searchsorted(EDGES, edges)[:-1]
+        s, b, v = (np.add.reduceat(each, at) for each in (SIGNAL, BACKGROUND, VARIANCE))
+        v = v + sum(np.add.reduceat(each, at) ** 2 for each in moves)
+        return np.sum(asimov_significance(s, b, np.sqrt(v)) ** 2)
+
+    found = best_edges(EDGES, SIGNAL, BACKGROUND, VARIANCE, 4, moves=moves)
+    best = max(
+        squared(np.array([0, *inner, 1]))
+        for count in range(4)
+        for inner in combinations(EDGES[1:-1], count)
+    )
+    assert 0.99**2 * best <= squared(found) <= best + 1e-12
+    assert squared(best_edges(EDGES, SIGNAL, BACKGROUND, VARIANCE, 4)) < 0.98**2 * best
 
 
 def test_every_bin_has_background():

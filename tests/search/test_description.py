@@ -135,6 +135,14 @@ def test_the_same_shape_in_python():
          r"binning: fine: got 3, expected at least the 9 bins"),
         ("systematics.jes.up", None, None),
         ("systematics.pileup.up", "(", r"systematics\.pileup: "),
+        ("measurement", {"name": "x_blinded"}, r"measurement: name: got 'x_blinded'; this end"),
+        ("systematics.jes", {"kind": "object", "up": {"met.pt": "met.pt"}, "propagate": True},
+         r"systematics\.jes: propagate: got changes of met\.pt, expected the pt or phi of obj"),
+        ("systematics.jes", {"kind": "object", "up": {"jets.mass": "1"}, "propagate": True},
+         r"systematics\.jes: propagate: got changes of jets\.mass, expected the pt or phi"),
+        ("systematics.jes.normalise", True, r"systematics\.jes\.normalise: unknown"),
+        ("scores", {"nn": {"run": "x", "inputs": {"a": "b"}, "folds": "heldout"}},
+         r"scores\.nn\.folds: 'heldout' is unknown; did you mean held-out"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named_with_their_place(place, value, message, tmp_path):
@@ -173,6 +181,33 @@ def test_no_file_and_no_yaml(tmp_path):
     (tmp_path / "list.yaml").write_text("- a\n- b\n")
     with pytest.raises(ValueError, match=r"list\.yaml: expected keys and values"):
         read_analysis(tmp_path / "list.yaml")
+
+
+def test_a_variant_says_what_differs_from_its_base(tmp_path):
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(toy("data"), sort_keys=False))
+    regions = {"CR": None, "SR": {"label": "Signal"}}
+    variant = {"base": "base.yaml", "luminosity": 5, "regions": regions}
+    made = read(tmp_path, variant | {"samples": {"top": {"files": "other.root"}}})
+    base = read_analysis(tmp_path / "base.yaml")
+    assert (made.luminosity, list(made.regions), made.regions["SR"].label) == (5, ["SR"], "Signal")
+    assert made.regions["SR"].selection == base.regions["SR"].selection
+    assert list(made.samples) == list(base.samples)
+    assert made.samples["top"].inputs[0].files == ("other.root",)
+    assert made.samples["top"].inputs[0].cross_section == 0.4
+    assert (made.title, made.systematics) == (base.title, base.systematics)
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("analysis.yaml", r"analysis\.yaml: base: it is a variant of itself; one file must"),
+        (3, r"analysis\.yaml: base: got 3, expected the path of another YAML"),
+        ("none.yaml", r"no file .*none\.yaml"),
+    ],
+)
+def test_bases_that_cannot_be(base, message, tmp_path):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        read(tmp_path, {"base": base})
 
 
 def test_paths_may_come_from_the_environment(monkeypatch):

@@ -6,10 +6,11 @@ import pytest
 from helpers.analysis_files import events as tree_of
 from helpers.analysis_files import write_events
 
+from fivesigma.datasets import split_of
 from fivesigma.formats import open_file, read
-from fivesigma.search.selected import Selected
-from fivesigma.search.selection import Filling, Selecting, Variation
-from fivesigma.search.variations import changed, smeared
+from fivesigma.search.selected import CHOOSING, RESULT, Selected
+from fivesigma.search.selection import Filling, Selecting
+from fivesigma.search.variations import Variation, changed, smeared
 
 EDGES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -115,6 +116,80 @@ def test_object_variations_run_the_selection_again(events):
 def test_weight_variations_multiply_the_weight(events):
     found = selecting(factors={"pu/up": "1.5"})(events, number(len(events)))
     assert values(found, "SR", "pu/up") == pytest.approx(1.5 * values(found, "SR"))
+
+
+def test_a_normalised_weight_variation_keeps_the_sum_over_all_events(events):
+    """Before the selection: what passes may still change."""
+    factors = {"pdf/up": "1.5 + event.score", "pdf/down": "1"}
+    do = selecting(factors=factors, normalised=("pdf/up",), halves=True)
+    found = do(events, number(len(events)))
+    weight, factor = ak.to_numpy(events.event.weight), 1.5 + ak.to_numpy(events.event.score)
+    assert found.varied_sums.keys() == {"pdf/up"}
+    assert found.varied_sums["pdf/up"].sum() == pytest.approx((weight * factor).sum())
+    parts = [do(events[a:b], number(len(events))[a:b]) for a, b in [(0, 700), (700, 1500)]]
+    total = Selected.from_bytes(parts[0].to_bytes()) + parts[1]
+    assert total.varied_sums["pdf/up"] == pytest.approx(found.varied_sums["pdf/up"])
+    assert values(found, "SR", "pdf/up").sum() > values(found, "SR").sum()  # not normalised here
+
+
+def test_every_event_is_in_one_of_the_halves(events):
+    do, n = selecting(halves=True), number(len(events))
+    found, whole = do(events, n), selecting()(events, n)
+    chosen = split_of(n, (0.5, 0.0, 0.5)) == 0
+    for half, rows in ((CHOOSING, chosen), (RESULT, ~chosen)):
+        alone = selecting()(events[rows], n[rows])
+        for key, each in found.histograms.items():
+            expected = alone.histograms[key].view(flow=True)["value"][RESULT]
+            assert each.view(flow=True)["value"][half] == pytest.approx(expected)
+    for key, each in whole.histograms.items():
+        both = found.histograms[key].view(flow=True)["value"].sum(axis=0)
+        assert both == pytest.approx(each.view(flow=True)["value"][RESULT])
+
+
+@pytest.fixture
+def with_met():
+    """Two events, of two jets and of none."""
+    jets = ak.zip({"pt": [[50.0, 40.0], []], "phi": [[0.0, np.pi / 2], []]})
+    met = ak.zip({"pt": [30.0, 10.0], "phi": [np.pi, 1.0]})
+    return ak.zip({"jets": jets, "met": met}, depth_limit=1)
+
+
+def test_objects_come_in_their_order_again_where_wanted(with_met):
+    change = {"jets.pt": "jets.pt * where(jets.phi > 1, 2, 1)"}
+    n = number(2)
+    assert Variation(change)(with_met, n).jets.pt.tolist() == [[50, 80], []]
+    again = Variation(change, sort=True)(with_met, n)
+    assert again.jets.pt.tolist() == [[80, 50], []]
+    assert again.jets.phi[0].tolist() == [np.pi / 2, 0]
+
+
+def test_missing_momentum_loses_what_objects_gain(with_met):
+    """pt 30 at -x: jets that gain 5 along x and 4 along y leave (-35, -4)."""
+    n = number(2)
+    change = {"jets.pt": "jets.pt * 1.1"}
+    assert ak.all(Variation(change)(with_met, n).met.pt == with_met.met.pt)
+    met = Variation(change, propagate=True)(with_met, n).met
+    assert met.pt.tolist() == pytest.approx([np.hypot(35, 4), 10])
+    assert met.phi.tolist() == pytest.approx([np.arctan2(-4, -35), 1.0])
+    x, y = (
+        f"(met.pt * {f}(met.phi) - 0.1 * sum(jets.pt * {f}(jets.phi)))" for f in ("cos", "sin")
+    )
+    change |= {"met.pt": f"hypot({x}, {y})", "met.phi": f"arctan2({y}, {x})"}
+    by_expression = Variation(change)(with_met, n).met
+    assert by_expression.pt.tolist() == pytest.approx(met.pt.tolist())
+    assert by_expression.phi.tolist() == pytest.approx(met.phi.tolist())
+    smeared_too = Variation({"jets.pt": "0.3"}, smear=True, propagate=True)(with_met, n)
+    assert smeared_too.met.pt[0] != 30
+    gain = ak.sum((smeared_too.jets.pt - with_met.jets.pt) * np.cos(with_met.jets.phi), axis=1)
+    px = smeared_too.met.pt * np.cos(smeared_too.met.phi)
+    assert px.tolist() == pytest.approx((-30 - gain[0], 10 * np.cos(1.0)))
+
+
+def test_what_is_propagated_is_read():
+    do = selecting(variations={"jes/up": Variation({"taus.pt": "taus.pt * 2"}, propagate=True)})
+    fields = ["event.score", "met.pt", "met.phi", "met.sum_et", "taus.pt", "taus.phi", "taus.eta"]
+    assert {"met.pt", "met.phi", "taus.pt", "taus.phi"} <= set(do.reads(fields))
+    assert not {"met.sum_et", "taus.eta"} & set(do.reads(fields))
 
 
 def test_only_what_is_used_is_read(path):

@@ -13,6 +13,7 @@ from fivesigma.search import (
     HistogramVariation,
     Input,
     InputVariation,
+    Pruning,
     Region,
     Sample,
     Templating,
@@ -21,10 +22,18 @@ from fivesigma.search import (
     make_workspace,
 )
 from fivesigma.search.histograms import histogram_names, select_histograms
+from fivesigma.search.measurement import is_blinded
+from fivesigma.search.parts import parts_of
 from fivesigma.search.prefit import prefit_covariance
-from fivesigma.search.selected import NOMINAL, Selected, contents, empty_histogram
+from fivesigma.search.selected import (
+    CHOOSING,
+    NOMINAL,
+    RESULT,
+    Selected,
+    contents,
+    empty_histogram,
+)
 from fivesigma.search.systematics import FreeNormalisation, Luminosity, Normalisation
-from fivesigma.search.templates import parts_of
 
 EDGES = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
 
@@ -101,27 +110,96 @@ def test_templates_merge():
     assert contents(twice.nominal("SR", "signal"))[0] == pytest.approx(SIGNAL)
 
 
+def halves_of(seed=1):
+    """Signal and background in two halves of different contents, finely binned."""
+    rng = np.random.default_rng(seed)
+    made = {}
+    for name, mean in (("signal", 3.0), ("background", 1.0)):
+        filled = empty_histogram(np.linspace(0, 4, 41))
+        filled.fill(rng.integers(0, 2, 20000), rng.normal(mean, 0.5, 20000) % 4, weight=1.0)
+        sums = filled.view()["value"].sum(axis=1)
+        made[name] = Selected({}, sums, {("SR", NOMINAL): filled})
+    return made
+
+
 def test_the_half_that_chose_the_bins_makes_no_template():
     binning = Binning(bins=4, range=(0, 4), fine=40, method="significance", least_background=5)
     described = analysis(binning=binning)
-    fine = np.linspace(0, 4, 41)
-    rng = np.random.default_rng(1)
-    halves = {}
-    for name, mean in (("signal", 3.0), ("background", 1.0)):
-        filled = empty_histogram(fine)
-        filled.fill(rng.integers(0, 2, 20000), rng.normal(mean, 0.5, 20000) % 4, weight=1.0)
-        sums = filled.view()["value"].sum(axis=1)
-        halves[name] = Selected({}, sums, {("SR", NOMINAL): filled})
+    halves = halves_of()
     made = make_templates(described, [(p, halves[p.sample]) for p in parts_of(described)])
-    values, variances = contents(made.nominal("SR", "background"))
-    assert len(values) <= 4
-    assert values.sum() == pytest.approx(200)  # as if there were no halves
-    used = halves["background"].histograms["SR", NOMINAL].view()["value"][1].sum()
-    assert variances.sum() == pytest.approx(used * (200 / used) ** 2)
-    other = halves["background"].histograms["SR", NOMINAL]
-    other.view()["value"][0] = other.view()["value"][0][::-1]  # changes the choice alone
-    again = make_templates(described, [(p, halves[p.sample]) for p in parts_of(described)])
-    assert contents(again.nominal("SR", "background"))[0].sum() == pytest.approx(200)
+    edges = made.nominal("SR", "background").axes["x"].edges
+    assert 2 < len(edges) <= 5
+    for name, total in (("signal", 0.5 * 20000), ("background", 200)):
+        used = halves[name].histograms["SR", NOMINAL].view()["value"][RESULT]
+        at = np.searchsorted(np.linspace(0, 4, 41), edges - 1e-9)
+        expected = np.add.reduceat(used, at[:-1]) * total / used.sum()  # as if without halves
+        values, variances = contents(made.nominal("SR", name))
+        assert values == pytest.approx(expected)
+        assert variances == pytest.approx(expected * total / used.sum())
+
+
+def test_only_the_half_that_chooses_decides_the_bins():
+    """Turned around it chooses others; whatever is in the other half, the bins stay."""
+    binning = Binning(bins=4, range=(0, 4), fine=40, method="significance", least_background=5)
+    described = analysis(binning=binning)
+    edges = []
+    for half in (None, RESULT, CHOOSING):
+        halves = halves_of()
+        for each in halves.values() if half is not None else ():
+            view = each.histograms["SR", NOMINAL].view()
+            view["value"][half] = view["value"][half][::-1] ** 1.01
+        made = make_templates(described, [(p, halves[p.sample]) for p in parts_of(described)])
+        edges.append(made.nominal("SR", "signal").axes["x"].edges.tolist())
+    assert edges[0] == edges[1] != edges[2]
+
+
+def test_bins_are_chosen_with_the_analysis_own_systematics():
+    """A background that is hardly known where the signal is thickest is left aside in a bin."""
+    edges = np.linspace(0, 4, 5)
+    signal, background = np.array([1.0, 6.0, 6.0, 1.0]), np.full(4, 100.0)
+    shifted = background * [1.0, 1.9, 1.0, 1.0]
+
+    def filled(**templates):
+        made = {}
+        for name, each in templates.items():
+            histogram = empty_histogram(edges)
+            histogram.view()["value"] = histogram.view()["variance"] = each
+            made["SR", name.replace("_", "/")] = histogram
+        sums = np.full(2, made["SR", NOMINAL].view()["value"][0].sum())
+        return Selected({}, sums, made)
+
+    def chosen(**changes):
+        binning = Binning(bins=2, range=(0, 4), fine=4, method="significance")
+        described = analysis(binning=binning, **changes)
+        found = {"signal": filled(nominal=signal), "background": filled(nominal=background)}
+        if described.systematics:
+            found["background"] = filled(nominal=background, shape_up=shifted)
+        made = make_templates(described, [(p, found[p.sample]) for p in parts_of(described)])
+        return made.nominal("SR", "signal").axes["x"].edges.tolist()
+
+    # without it the two bins of the signal belong together, with it the one that is known stands
+    assert 1.0 in chosen() or 3.0 in chosen()
+    assert 2.0 not in chosen()
+    shape = WeightVariation(up="1", samples=("background",))
+    assert 2.0 in chosen(systematics={"shape": shape})
+
+
+def test_a_normalised_variation_changes_acceptance_but_no_cross_section():
+    """Factors of 1.2 on all events, 1.5 on those that are selected."""
+    for normalise, expected in ((False, 1.5), (True, 1.5 / 1.2)):
+        variation = WeightVariation(up="1.5", samples=("background",), normalise=normalise)
+        described = analysis(systematics={"pdf": variation})
+        each = selected(BACKGROUND, sums=400.0, **{"pdf/up": 1.5 * BACKGROUND})
+        kept = {"pdf/up": np.array([0.0, 1.2 * 400])} if normalise else {}
+        found = {"signal": selected(SIGNAL), "background": replace(each, varied_sums=kept)}
+        made = make_templates(described, [(p, found[p.sample]) for p in parts_of(described)])
+        nominal, up = (
+            contents(made.predicted["SR", "background", name])[0] for name in (NOMINAL, "pdf/up")
+        )
+        assert up == pytest.approx(expected * nominal)
+    found["background"] = replace(each, varied_sums={"pdf/up": np.array([0.0, -3.0])})
+    with pytest.raises(ValueError, match=r"pdf: the weights of all events .* up add up to -3, ex"):
+        make_templates(described, [(p, found[p.sample]) for p in parts_of(described)])
 
 
 def test_a_variation_that_is_missing_is_named():
@@ -239,6 +317,13 @@ def test_closed_data_are_stood_for_by_the_prediction():
     content, _ = make_workspace(analysis(), made)
     total = contents(made.nominal("SR", "background"))[0] + 0.5 * SIGNAL
     assert content["observations"][0]["data"] == pytest.approx(total)
+    assert content["measurements"][0]["name"] == "measurement_blinded"
+    assert is_blinded(content)
+    opened, _ = make_workspace(
+        analysis(), replace(made, observed={"SR": made.nominal("SR", "signal")})
+    )
+    assert opened["measurements"][0]["name"] == "measurement"
+    assert not is_blinded(opened)
 
 
 @pytest.mark.parametrize(
@@ -279,6 +364,10 @@ def test_negative_bins_may_be_taken_for_empty_ones():
     made = make_templates(described, [(part, found[part.sample]) for part in parts])
     content, _ = make_workspace(described, made)
     assert content["channels"][0]["samples"][1]["data"] == [3.0, 0.0, 2.0, 1.0]
+    # figures and tables are of the same template, and tell what it gained
+    assert contents(made.nominal("SR", "rare"))[0].tolist() == [3.0, 0.0, 2.0, 1.0]
+    assert made.raised == {("SR", "rare"): 1.0}
+    assert (made + made).raised == {("SR", "rare"): 2.0}
 
 
 def test_weights_that_add_up_to_nothing():
@@ -299,3 +388,35 @@ def test_covariance_before_the_fit_is_that_of_the_parameters():
     expected = np.diag(b_variance + s_variance)
     expected += np.outer(0.1 * b, 0.1 * b) + np.outer(0.02 * (s + b), 0.02 * (s + b))
     assert prefit_covariance(described, made, "SR") == pytest.approx(expected)
+
+
+def banded(prune=None, up=BACKGROUND * 1.02, **options):
+    """Systematic part of the band of the background, of one weight variation."""
+    shape = WeightVariation(up="1", samples=("background",), **options)
+    described = analysis(
+        systematics={"shape": shape},
+        templates=Templating(mc_statistics=False, prune=prune or Pruning()),
+    )
+    made = templates(described, **{"shape/up": up})
+    return np.sqrt(np.diag(prefit_covariance(described, made, "SR"))), made
+
+
+def test_the_band_before_the_fit_is_without_what_is_pruned():
+    band, made = banded()
+    assert band == pytest.approx(0.02 * contents(made.nominal("SR", "background"))[0])
+    assert banded(Pruning(normalisation=0.03))[0] == pytest.approx(0)
+    # of a change of yield and shape the part is left that the model has
+    tilted = BACKGROUND * [1.2, 1.1, 0.9, 0.8]
+    b = 2 * BACKGROUND
+    change = tilted.sum() / BACKGROUND.sum()
+    parted, _ = banded(Pruning(normalisation=0.5), up=tilted)
+    up, down = (2 * each / each.sum() * 100 for each in (tilted, 2 * BACKGROUND - tilted))
+    assert parted == pytest.approx(np.abs(up - down) / 2)
+    assert banded(up=tilted, use="normalisation")[0] == pytest.approx((change - 1) * b)
+
+
+def test_an_empty_variation_has_a_band_or_a_message_but_no_nan():
+    band, made = banded(up=0 * BACKGROUND)
+    assert band == pytest.approx(contents(made.nominal("SR", "background"))[0])
+    with pytest.raises(ValueError, match=r"region SR, sample background, systematic shape: its y"):
+        banded(up=0 * BACKGROUND, use="shape")

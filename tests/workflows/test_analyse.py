@@ -7,14 +7,18 @@ import sys
 import time
 from pathlib import Path
 
+import awkward as ak
 import numpy as np
 import pyhf
 import pytest
+import uproot
 import yaml
 from helpers import analysis_files
 from helpers.analysis_files import described, write_samples
 from scipy.stats import norm
 
+from fivesigma.datasets import split_of
+from fivesigma.formats import read
 from fivesigma.formats.containers.root import read_histograms
 from fivesigma.plots.style import canvas
 from fivesigma.results import Number, Result, Table
@@ -91,12 +95,18 @@ def test_the_four_lepton_model_is_that_of_the_reference(real_data, tmp_path, mon
     assert sum(content["observations"][0]["data"][window]) == 12
     observed, expected = significances(content)
     assert (observed, expected) == pytest.approx((3.08, 3.27), abs=0.01)
-    for number, name in enumerate(("signal", "ZZ", "other")):  # each template matters
+    # 20 % more signal is expected to stand out more, but the data are what they are; more
+    # background makes them stand out less
+    shifts = {"signal": (0.0, 0.4), "ZZ": (-0.2, -0.1), "other": (-0.03, -0.015)}
+    for name, least in shifts.items():
         samples[name]["data"] = [1.2 * each for each in samples[name]["data"]]
-        moved = significances(content)
+        moved = np.array(significances(content)) - (observed, expected)
         samples[name]["data"] = [each / 1.2 for each in samples[name]["data"]]
-        shift = np.array(moved) - (observed, expected)
-        assert np.abs(shift).max() > (0.1, 0.1, 0.005)[number], name
+        for shift, size in zip(moved, least, strict=True):
+            if size:
+                assert 1 <= shift / size <= 1.5, (name, moved)
+            else:
+                assert abs(shift) < 1e-3, (name, moved)
 
 
 @pytest.mark.slow
@@ -189,8 +199,10 @@ def test_only_what_changed_is_selected_again(config, tmp_path, pieces, files):
     templates(config(**changes), out=out, quiet=True)
     assert set(pieces) == {"qcd"}
     pieces.clear()
+    assert len(list(out.glob("select/*.npz"))) == 4  # nothing is kept that no step needs
+    pieces.clear()
     templates(config(), out=out, quiet=True)
-    assert pieces == []
+    assert set(pieces) == {"qcd"}
     assert workspace(out) == first
 
 
@@ -219,9 +231,48 @@ def test_data_of_signal_regions_stay_closed(config, tmp_path):
     observed = {each["name"]: each["data"] for each in workspace(out)["observations"]}
     assert all(float(n).is_integer() for n in observed["CR"])
     assert not all(float(n).is_integer() for n in observed["SR"])
+    assert workspace(out)["measurements"][0]["name"] == "measurement_blinded"
     templates(config(), out=out, unblind=True, quiet=True)
     opened = {each["name"]: each["data"] for each in workspace(out)["observations"]}
     assert all(float(n).is_integer() for n in opened["SR"])
+    assert workspace(out)["measurements"][0]["name"] == "measurement"
+    templates(config(), out=out, quiet=True)  # closed again: what was open is gone
+    for path in out.glob("select/data-*.npz"):
+        assert {r for r, _ in Selected.from_bytes(path.read_bytes()).histograms} == {"CR"}
+
+
+def test_data_may_be_without_events_but_no_simulation(config, files, tmp_path):
+    samples = described(files)["samples"]
+    with uproot.recreate(tmp_path / "empty.root") as file:
+        tree = analysis_files.events(5, 1)
+        file.mktree("Events", {name: each[:0] for name, each in tree.items()})
+    samples["data"]["files"] = str(tmp_path / "empty.root")
+    found = select(config(samples=samples), out=tmp_path / "out", unblind=True, quiet=True)
+    assert found.numbers["cutflow/data/all events"].value == 0
+    assert f"No events of data in {tmp_path}/empty.root." in found.note
+    made = templates(config(samples=samples), out=tmp_path / "out", unblind=True, quiet=True)
+    assert made.numbers["yields/SR/data"].value == 0
+    assert workspace(tmp_path / "out")["observations"][0]["data"] == [0.0] * 8
+    samples["top"]["files"] = str(tmp_path / "empty.root")
+    with pytest.raises(ValueError, match=r"sample top: .*empty\.root hold no events"):
+        select(config(samples=samples), out=tmp_path / "out", unblind=True, quiet=True)
+
+
+def test_events_added_to_negative_bins_are_told(config, files, tmp_path):
+    samples = described(files)["samples"]
+    samples["qcd"]["weight"] = "where(event.score > 0.5, -3, 1)"
+    templating = {"negative": "zero"}
+    out = tmp_path / "out"
+    found = templates(config(samples=samples, templates=templating), out=out, quiet=True)
+    added = found.numbers["raised/SR/qcd"].value
+    assert added > 0
+    rows = found.tables["Negative bins taken for empty ones"].rows
+    assert rows == (("SR", "qcd", Number(added)),)
+    qcd = next(s for s in workspace(out)["channels"][0]["samples"] if s["name"] == "qcd")
+    assert min(qcd["data"]) == 0
+    assert found.numbers["yields/SR/qcd"].value == pytest.approx(sum(qcd["data"]))
+    stored = read_histograms(str(out / "templates" / "templates.root"))
+    assert stored["SR/qcd/nominal"].values() == pytest.approx(qcd["data"])
 
 
 @pytest.mark.slow
@@ -277,18 +328,26 @@ def test_mistakes_say_where(config, files, tmp_path, place, value, message):
     assert "\n" not in str(caught.value)
 
 
-def test_bins_chosen_on_one_half_of_the_events(config, tmp_path):
+def test_bins_chosen_on_one_half_of_the_events(config, files, tmp_path):
+    """Templates by hand from the other half alone, which stands for all events."""
     binning = {"bins": 6, "range": [0, 1], "method": "significance", "fine": 50}
-    path = config(binning=binning)
-    found = templates(path, out=tmp_path / "out", quiet=True)
-    content = workspace(tmp_path / "out")
-    bins = len(content["observations"][0]["data"])
-    assert 2 <= bins <= 6
-    equal = templates(config(), out=tmp_path / "equal", quiet=True)
-    for sample in ("top", "signal"):  # independent halves of the same expectation
-        one, other = (each.numbers[f"yields/SR/{sample}"] for each in (found, equal))
-        assert one.value == pytest.approx(other.value, rel=0.12)
-    assert significances(content)[1] > 0
+    out = tmp_path / "out"
+    templates(config(binning=binning), out=out, quiet=True)
+    stored = read_histograms(str(out / "templates" / "templates.root"))
+    edges = stored["SR/top/nominal"].axes[0].edges
+    assert 3 <= len(edges) <= 7
+    for sample, size in (("top", 0.4), ("signal", 0.2)):
+        whole = read(files / f"{sample}.root")
+        result = split_of(np.arange(len(whole), dtype=np.uint64), (0.5, 0.0, 0.5)) != 0
+        assert 0.4 < result.mean() < 0.6
+        jets = whole.jets[(whole.jets.pt > 25) & (abs(whole.jets.eta) < 2.4)]
+        kept = (ak.sum(whole.muons.pt > 25, axis=1) == 1) & (ak.num(jets) >= 2)
+        kept = ak.to_numpy(kept & ak.any(jets.btag > 0.7, axis=1)) & result
+        weight = ak.to_numpy(whole.event.weight)
+        filled = np.histogram(ak.to_numpy(whole.event.score)[kept], edges, weights=weight[kept])[0]
+        expected = filled * 1000 * size / weight[result].sum()
+        assert stored[f"SR/{sample}/nominal"].values() == pytest.approx(expected, rel=1e-6)
+    assert significances(workspace(out))[1] > 0
 
 
 def test_pruning_is_told(config, tmp_path):

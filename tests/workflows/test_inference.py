@@ -8,6 +8,7 @@ import yaml
 from helpers import workspaces
 
 from fivesigma import statistics
+from fivesigma.search.measurement import BLINDED
 from fivesigma.workflows.inference import fit, limit, significance
 
 
@@ -56,6 +57,19 @@ def test_blinded_fit_never_looks_at_the_data(workspace, tmp_path):
         assert not (tmp_path / f"{verb.__name__}0" / "hepdata").exists()
         assert not {"z_observed", "mu_limit_observed", "cls_observed"} & set(answers[0])
     np.testing.assert_allclose(read(tmp_path / "fit0")["mu"]["value"], 1.0, atol=1e-6)
+
+
+def test_a_workspace_of_closed_data_has_nothing_observed(tmp_path):
+    """Its observations are the prediction; the name of its measurement tells."""
+    content = workspaces.counting(10, 50, 60)
+    content["measurements"][0]["name"] += BLINDED
+    path = tmp_path / "workspace.json"
+    statistics.write_workspace(path, content)
+    for verb in (fit, limit, significance):
+        found = verb(path, tmp_path / verb.__name__)
+        assert not [name for name in found.numbers if "observed" in name or "goodness" in name]
+        assert "the data are closed, the workspace has the prediction in their place" in found.note
+    assert not (tmp_path / "fit" / "hepdata").exists()
 
 
 def test_limit(workspace, tmp_path):

@@ -9,6 +9,7 @@ from fivesigma.search.description import (
     Templating,
     read_analysis,
 )
+from fivesigma.search.making import make_templates
 from fivesigma.search.samples import Input, Sample
 from fivesigma.search.scores import Score
 from fivesigma.search.systematics import (
@@ -21,7 +22,7 @@ from fivesigma.search.systematics import (
     Systematic,
     WeightVariation,
 )
-from fivesigma.search.templates import Templates, make_templates
+from fivesigma.search.templates import Templates
 from fivesigma.search.workspace import make_workspace
 
 __all__ = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,13 +46,16 @@ def best_edges(
     background: Array,
     variance: Array,
     bins: int,
-    uncertainty: float = 0.1,
+    *,
+    uncertainty: float = 0.0,
+    moves: Sequence[Array] = (),
     least_background: float = 1.0,
 ) -> Array:
     """Edges of at most `bins` bins with the largest expected significance, out of fine ones.
 
     The sum of the squares of the bins' Asimov significances is maximised exactly, by dynamic
-    programming over the fine edges. Fewer bins are taken where they reach 99 % of it.
+    programming over the fine edges. Fewer bins are taken where they reach 99 % of it. Each bin has
+    its uncertainty for itself: what the others would tell a fit about a parameter does not count.
 
     Args:
         edges: (F + 1,) fine edges.
@@ -58,13 +63,14 @@ def best_edges(
         background: (F,) expected background.
         variance: (F,) its statistical variance.
         bins: the most that there may be.
-        uncertainty: relative systematic uncertainty of the background in a bin.
+        uncertainty: relative systematic uncertainty of the background in a bin, besides
+        moves: (F,) change of the background at +1 sigma, of each independent parameter.
         least_background: that a bin must have, with a statistical error below 30 %.
 
     Raises:
         ValueError: not even one bin has so much background.
     """
-    gain = _gains(signal, background, variance, uncertainty, least_background)
+    gain = _gains(signal, background, variance, uncertainty, moves, least_background)
     n = len(signal)
     if not np.isfinite(gain[0, n]):
         message = (
@@ -86,15 +92,28 @@ def best_edges(
     return edges[cuts[::-1]]
 
 
-def _gains(s: Array, b: Array, variance: Array, uncertainty: float, least: float) -> Array:
+def _gains(
+    s: Array,
+    b: Array,
+    variance: Array,
+    uncertainty: float,
+    moves: Sequence[Array],
+    least: float,
+) -> Array:
     """(F + 1, F + 1) squared significance of the bin from each edge to each later one."""
-    cumulated = [np.concatenate([[0.0], np.cumsum(each)]) for each in (s, b, variance)]
-    sums = [each[None, :] - each[:, None] for each in cumulated]
-    signal, background, spread = sums
+    signal, background, spread = (_between(each) for each in (s, b, variance))
     allowed = background >= least
     allowed &= np.sqrt(np.maximum(spread, 0.0)) <= _LARGEST_ERROR * background
     allowed &= np.arange(len(s) + 1)[:, None] < np.arange(len(s) + 1)[None, :]
     full = np.where(allowed, background, 1.0)
-    error = np.sqrt(np.maximum(spread, 0.0) + (uncertainty * full) ** 2)
+    squared = np.maximum(spread, 0.0) + (uncertainty * full) ** 2
+    squared = squared + sum(_between(each) ** 2 for each in moves)
+    error = np.sqrt(squared)
     z = asimov_significance(signal, full, error)
     return np.where(allowed, z**2, -np.inf)
+
+
+def _between(values: Array) -> Array:
+    """(F + 1, F + 1) sum of the values from each edge to each later one."""
+    cumulated = np.concatenate([[0.0], np.cumsum(values)])
+    return cumulated[None, :] - cumulated[:, None]

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from fivesigma import expressions
-from fivesigma.formats.mappings.yamlfile import read_yaml
 from fivesigma.search.measurement import Measurement, Pruning, Templating
 from fivesigma.search.regions import Binning, Region
 from fivesigma.search.samples import Input, Sample
@@ -28,6 +27,7 @@ from fivesigma.search.systematics import (
     Systematic,
 )
 from fivesigma.search.typed import build, nearest
+from fivesigma.search.variants import read_variant
 
 __all__ = [
     "Analysis",
@@ -243,17 +243,15 @@ def _check_inputs(analysis: Analysis) -> None:
 
 
 def read_analysis(path: str | Path) -> Analysis:
-    """Read the YAML of an analysis.
+    """Read the YAML of an analysis, and that of which it is a variant (`base`), if any.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: no YAML, or something in it that is wrong; says where.
     """
-    if not Path(path).is_file():
-        message = f"no file {path}; `configs/cms-higgs-4l.yaml` shows what an analysis looks like"
-        raise FileNotFoundError(message)
+    content = read_variant(Path(path))
     try:
-        analysis: Analysis = build(Analysis, _with_inputs(read_yaml(str(path))))
+        analysis: Analysis = build(Analysis, _with_inputs(content))
     except ValueError as error:
         message = f"{path}: {error}"
         raise ValueError(message) from None

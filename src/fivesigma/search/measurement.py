@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-__all__ = ["Measurement", "Pruning", "Templating"]
+__all__ = ["BLINDED", "Measurement", "Pruning", "Templating", "is_blinded"]
+
+#: end of a measurement's name where observations are the prediction; pyhf allows no other mark
+BLINDED = "_blinded"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,8 @@ class Templating:
 
     Attributes:
         mc_statistics: statistical uncertainty of the simulation: HistFactory's staterror.
-        negative: bins below zero: "refuse" them, or take them for "zero".
+        negative: bins below zero: "refuse" them, or take them for "zero", in figures and tables
+            too; the events that this adds are told.
         empty: background without events in a region: "refuse" it, or "drop" it there.
         prune: systematics too small to keep.
     """
@@ -58,3 +63,17 @@ class Measurement:
         if len(self.range) != 2 or not self.range[0] < 1 < self.range[1]:
             message = f"range: got {list(self.range)}, expected two bounds around 1"
             raise ValueError(message)
+        if self.name.endswith(BLINDED):
+            message = f"name: got {self.name!r}; this end marks closed data, choose another"
+            raise ValueError(message)
+
+
+def is_blinded(workspace: Mapping[str, Any], measurement: str = "") -> bool:
+    """Whether observations of a workspace are the prediction in the place of closed data.
+
+    Args:
+        workspace: pyhf's JSON.
+        measurement: of several in it; the first if none.
+    """
+    name = measurement or workspace["measurements"][0]["name"]
+    return str(name).endswith(BLINDED)

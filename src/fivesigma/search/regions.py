@@ -20,9 +20,11 @@ class Binning:
             ("equal-signal"), or the most that there may be ("significance").
         range: lower and upper end.
         method: "equal-signal": the same expected signal in each bin; "significance": chosen for
-            the largest expected significance. Both look at one half of the simulated events, and
-            only the other half makes the templates.
-        background_uncertainty: relative, of the background in each bin, for "significance".
+            the largest expected significance, with the statistics of the simulation and the
+            analysis' own systematics of the background in each bin. Both look at one half of the
+            simulated events, and only the other half makes the templates.
+        background_uncertainty: relative, of the background in each bin, besides these, for
+            "significance".
         least_background: expected background events that a bin must have, for "significance";
             their statistical error is below 30 % in any case.
         fine: number of bins from which the edges are chosen.
@@ -33,7 +35,7 @@ class Binning:
     bins: int = 0
     range: tuple[float, ...] = ()
     method: Literal["given", "equal-signal", "significance"] = "given"
-    background_uncertainty: float = 0.1
+    background_uncertainty: float = 0.0
     least_background: float = 1.0
     fine: int = 200
     overflow: bool = False

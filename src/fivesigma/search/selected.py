@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import hist
@@ -42,11 +42,13 @@ class Selected:
             squared weights, which are left after it.
         sum_of_weights: (2,) generator weights of all events, by half.
         histograms: (region, variation) -> histogram with the axes `half` and `x`; not normalised.
+        varied_sums: weight variation that keeps the sum of weights -> (2,) that sum with it.
     """
 
     cutflow: Mapping[str, np.ndarray]
     sum_of_weights: np.ndarray
     histograms: Mapping[tuple[str, str], hist.Hist]
+    varied_sums: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __add__(self, other: Selected) -> Selected:
         """Of the events of both."""
@@ -54,12 +56,14 @@ class Selected:
             {name: each + other.cutflow[name] for name, each in self.cutflow.items()},
             self.sum_of_weights + other.sum_of_weights,
             {name: each + other.histograms[name] for name, each in self.histograms.items()},
+            {name: each + other.varied_sums[name] for name, each in self.varied_sums.items()},
         )
 
     def to_bytes(self) -> bytes:
         """As the content of an .npz file."""
         arrays = {"sum_of_weights": self.sum_of_weights}
         arrays |= {f"cutflow/{name}": each for name, each in self.cutflow.items()}
+        arrays |= {f"varied/{name}": each for name, each in self.varied_sums.items()}
         for (region, variation), each in self.histograms.items():
             arrays[f"edges/{region}"] = each.axes["x"].edges
             view: Any = each.view(flow=True)
@@ -74,15 +78,18 @@ class Selected:
         """From the content of an .npz file."""
         cutflow: dict[str, np.ndarray] = {}
         histograms: dict[tuple[str, str], hist.Hist] = {}
+        varied: dict[str, np.ndarray] = {}
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             for key in arrays:
                 kind, _, rest = key.partition("/")
                 if kind == "cutflow":
                     cutflow[rest] = arrays[key]
+                elif kind == "varied":
+                    varied[rest] = arrays[key]
                 elif kind == "histogram":
                     region, _, variation = rest.partition("/")
                     made = empty_histogram(arrays[f"edges/{region}"])
                     view: Any = made.view(flow=True)
                     view["value"], view["variance"] = arrays[key]
                     histograms[region, variation] = made
-            return cls(cutflow, arrays["sum_of_weights"], histograms)
+            return cls(cutflow, arrays["sum_of_weights"], histograms, varied)

@@ -14,15 +14,15 @@ import numpy as np
 
 from fivesigma import expressions
 from fivesigma.datasets import split_of
-from fivesigma.expressions.values import depth, kind
 from fivesigma.search.description import Analysis, Binning
 from fivesigma.search.samples import Input
 from fivesigma.search.scores import Score
 from fivesigma.search.selected import NOMINAL, RESULT, Selected, empty_histogram
+from fivesigma.search.state import State, with_objects
 from fivesigma.search.systematics import ObjectVariation, WeightVariation
-from fivesigma.search.variations import changed, smeared
+from fivesigma.search.variations import Variation
 
-__all__ = ["Filling", "Selecting", "Variation", "selecting"]
+__all__ = ["Filling", "Selecting", "selecting"]
 
 _MOMENTUM = ("pt", "eta", "phi", "mass")
 
@@ -39,14 +39,6 @@ class Filling:
 
 
 @dataclass(frozen=True)
-class Variation:
-    """One side of an object variation: what is changed, and whether it is smeared."""
-
-    change: Mapping[str, str]
-    smear: bool = False
-
-
-@dataclass(frozen=True)
 class Selecting:
     """All that is done with the events of one input; picklable, and its own cache key.
 
@@ -60,6 +52,7 @@ class Selecting:
         weight: expression; none: 1.
         generator_weight: expression of what is summed over all events.
         factors: weight variation -> expression of the factor on the weight.
+        normalised: those of these that leave the sum of the weights of all events as it is.
         variations: object variation -> what is changed.
         halves: whether the events are parted into two halves.
         closed: whether a region is left closed: the common cuts are then not counted, since
@@ -75,6 +68,7 @@ class Selecting:
     weight: str = ""
     generator_weight: str = ""
     factors: Mapping[str, str] = field(default_factory=dict)
+    normalised: tuple[str, ...] = ()
     variations: Mapping[str, Variation] = field(default_factory=dict)
     halves: bool = False
     closed: bool = False
@@ -87,7 +81,7 @@ class Selecting:
         for variation in self.variations.values():
             yield from variation.change.values()
         for score in self.scores.values():
-            yield from score.inputs.values()
+            yield from score.texts()
 
     def reads(self, fields: list[str]) -> list[str] | None:
         """Which fields of the events have to be read.
@@ -97,7 +91,7 @@ class Selecting:
         """
         texts = [text for text in self._texts() if text]
         names = {name for text in texts for name in expressions.parse(text).names}
-        names |= {name for each in self.variations.values() for name in each.change}
+        names |= {name for each in self.variations.values() for name in each.reads()}
         for collection, text in self.objects.items():
             names |= {f"{collection}.{name}" for name in expressions.parse(text).names}
         words = set(re.findall(r"\w+", " ".join([*texts, *self.objects.values()])))
@@ -129,24 +123,30 @@ class Selecting:
             half = np.where(split_of(number, (0.5, 0.0, 0.5)) == 0, 1 - RESULT, RESULT)
         start = self._start(events, half)
         total = start.numbers(self.generator_weight or self.weight, "generator weight")
+        sums = {
+            name: total * start.numbers(self.factors[name], f"systematic {name}: factor")
+            for name in self.normalised
+        }
         flow, filled = self._filled(start, {NOMINAL: "", **self.factors})
         for name, variation in self.variations.items():
             try:
-                other = self._start(_varied(events, variation, number, name), half)
+                other = variation(events, number, zlib.crc32(name.encode()))
+                other = self._start(other, half)
                 filled |= self._filled(other, {name: ""})[1]
             except ValueError as error:
                 message = f"systematic {name}: {error}"
                 raise ValueError(message) from None
-        return Selected(flow, np.bincount(half, total, minlength=2), filled)
+        by_half = {name: np.bincount(half, each, minlength=2) for name, each in sums.items()}
+        return Selected(flow, np.bincount(half, total, minlength=2), filled, by_half)
 
-    def _start(self, events: ak.Array, half: np.ndarray) -> _State:
+    def _start(self, events: ak.Array, half: np.ndarray) -> State:
         """All events, with the objects that are left."""
         for collection, text in self.objects.items():
-            events = _with_objects(events, collection, text)
-        return _State(events, half, self)
+            events = with_objects(events, collection, text)
+        return State(events, half, self.define, self.scores)
 
     def _filled(
-        self, state: _State, factors: Mapping[str, str]
+        self, state: State, factors: Mapping[str, str]
     ) -> tuple[dict[str, np.ndarray], dict[tuple[str, str], hist.Hist]]:
         """Cut-flow and histograms, with the weights times each factor."""
         flow = {"all events": state.count(self.weight)}
@@ -186,94 +186,6 @@ def _refuse_overlap(taken: dict[str, np.ndarray], name: str, rows: np.ndarray) -
     taken[name] = rows
 
 
-def _with_objects(events: ak.Array, collection: str, text: str) -> ak.Array:
-    """Events with those objects that pass a cut."""
-    if collection not in events.fields:
-        has = ", ".join(events.fields[:20])
-        message = f"objects.{collection}: no such collection; choose from {has}"
-        raise ValueError(message)
-    objects = events[collection]
-    kept = objects[ak.fill_none(expressions.parse(text)(objects), False)]
-    return ak.with_field(events, kept, collection)
-
-
-class _State:
-    """Events on their way through the cuts; new quantities are computed when they are needed."""
-
-    def __init__(
-        self,
-        events: ak.Array,
-        half: np.ndarray,
-        how: Selecting,
-        row: np.ndarray | None = None,
-    ) -> None:
-        self.events, self.half, self.how = events, half, how
-        self.row = np.arange(len(half)) if row is None else row
-
-    def _need(self, text: str) -> None:
-        """Compute the definitions that an expression uses, and those that they use."""
-        for name in sorted(expressions.parse(text).names):
-            name = name.split(".")[0]
-            if name in self.events.fields:
-                continue
-            if name in self.how.define:
-                self._need(self.how.define[name])
-                self.events = expressions.define(self.events, {name: self.how.define[name]})
-            elif name in self.how.scores:
-                score = self.how.scores[name]
-                for each in score.inputs.values():
-                    self._need(each)
-                self.events = ak.with_field(self.events, score(self.events), name)
-
-    def passing(self, text: str, what: str) -> _State:
-        """Those that pass a cut."""
-        if not text:
-            return self
-        try:
-            self._need(text)
-            kept = expressions.passing(self.events, text)
-        except ValueError as error:
-            message = f"{what}: {error}"
-            raise ValueError(message) from None
-        return _State(self.events[kept], self.half[kept], self.how, self.row[kept])
-
-    def numbers(self, text: str, what: str) -> np.ndarray:
-        """(N,) finite numbers of an expression."""
-        if text:
-            self._need(text)
-        return _numbers(self.events, text, what)
-
-    def count(self, weight: str) -> np.ndarray:
-        """Number, sum of weights, and sum of squared weights."""
-        weights = self.numbers(weight, "weight")
-        return np.array([len(weights), weights.sum(), np.square(weights).sum()])
-
-
-def _numbers(events: ak.Array, text: str, what: str) -> np.ndarray:
-    """(N,) numbers; without text, ones."""
-    if not text:
-        return np.ones(len(events))
-    found = expressions.parse(text)(events)
-    if depth(found) != 1 or kind(found) not in "biuf":
-        message = f"{what} {text!r}: expected one number an event, got {str(found.type):.80}"
-        raise ValueError(message)
-    values = np.asarray(ak.fill_none(found, np.nan, axis=0), np.float64)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        message = (
-            f"{what} {text!r}: absent, NaN or infinite for {bad.size} of {values.size} events, "
-            f"first for number {bad[0]}; leave these out by the selection, or mend the expression"
-        )
-        raise ValueError(message)
-    return values
-
-
-def _varied(events: ak.Array, variation: Variation, number: np.ndarray, name: str) -> ak.Array:
-    if variation.smear:
-        return smeared(events, variation.change, number, zlib.crc32(name.encode()))
-    return changed(events, variation.change)
-
-
 def selecting(
     analysis: Analysis, sample: str, given: Input, *, unblind: bool, nominal: bool = False
 ) -> Selecting:
@@ -295,16 +207,21 @@ def selecting(
         and (unblind or not data or region.kind != "signal")
     ]
     factors: dict[str, str] = {}
+    normalised: dict[str, None] = {}  # in order, once
     variations: dict[str, Variation] = {}
     acting = (
         [] if data or nominal else [pair for n in names for pair in analysis.shapes(sample, n)]
     )
     for name, each in acting:
         if isinstance(each, WeightVariation):
-            factors |= {f"{name}/{side}": getattr(each, side) for side in each.sides}
+            sides = {f"{name}/{side}": getattr(each, side) for side in each.sides}
+            factors |= sides
+            normalised |= dict.fromkeys(sides) if each.normalise else {}
         elif isinstance(each, ObjectVariation):
             for side in each.sides:
-                variations[f"{name}/{side}"] = Variation(each.change(side), bool(each.smear))
+                variations[f"{name}/{side}"] = Variation(
+                    each.change(side), bool(each.smear), each.sort, each.propagate
+                )
     filled = {name: analysis.region(name) for name in names}
     regions = {
         name: Filling(
@@ -322,6 +239,7 @@ def selecting(
         weight=info.weight,
         generator_weight=info.generator_weight,
         factors=factors,
+        normalised=tuple(normalised),
         variations=variations,
         halves=not data and any(each.binning.chosen for each in filled.values()),
         closed=len(names) < len(given.regions or analysis.regions),

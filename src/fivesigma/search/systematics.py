@@ -134,10 +134,15 @@ class WeightVariation(ShapeSystematic):
     Attributes:
         up: expression of the factor on the nominal weight at +1 sigma.
         down: the same at -1 sigma.
+        normalise: keep the sum of the (generator) weights of all events of each input, before any
+            selection, as it is without: of scales and parton densities only the acceptance and
+            the shape then vary, and not the cross-section, which has an uncertainty of its own.
+            Inputs must hold all generated events, and the factors be defined for each.
     """
 
     up: str = ""
     down: str = ""
+    normalise: bool = False
 
     def __post_init__(self) -> None:
         for side in self.sides:
@@ -154,11 +159,16 @@ class ObjectVariation(ShapeSystematic):
         down: the same at -1 sigma.
         smear: field -> relative width of a Gaussian that is multiplied on it, an expression; one
             side, the other is mirrored. The same events get the same numbers, always.
+        sort: put objects whose pt changes in its order again, the largest first.
+        propagate: let `met` lose what the objects gain; all of the events' objects count, before
+            any cut on them. Without it `met` stays, or changes by an expression of its own.
     """
 
     up: Mapping[str, str] = field(default_factory=dict)
     down: Mapping[str, str] = field(default_factory=dict)
     smear: Mapping[str, str] = field(default_factory=dict)
+    sort: bool = False
+    propagate: bool = False
 
     def __post_init__(self) -> None:
         if self.smear and (self.up or self.down):
@@ -167,6 +177,17 @@ class ObjectVariation(ShapeSystematic):
         for side in self.sides:
             for text in self.change(side).values():
                 expressions.parse(text)
+            self._check_propagation(list(self.change(side)))
+
+    def _check_propagation(self, names: list[str]) -> None:
+        """What is propagated are momenta, and not the missing one twice."""
+        momenta = [name for name in names if name.endswith((".pt", ".phi"))]
+        if self.propagate and (not momenta or any(name.startswith("met.") for name in names)):
+            message = (
+                f"propagate: got changes of {', '.join(names)}, expected the pt or phi of "
+                "objects, and none of met, which follows from them"
+            )
+            raise ValueError(message)
 
     @property
     def sides(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""From what was selected to templates: normalised, in the final bins, with every variation."""
+"""Templates: what was selected, normalised and in its bins, with both sides of every variation."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import hist
 import numpy as np
 from numpy.typing import NDArray
 
-from fivesigma.search.binning import best_edges, equal_signal_edges
-from fivesigma.search.description import Analysis, Binning
-from fivesigma.search.samples import Input
-from fivesigma.search.selected import CHOOSING, NOMINAL, RESULT, Selected, contents
+from fivesigma.search.description import Analysis
+from fivesigma.search.parts import Part, normalisation
+from fivesigma.search.selected import NOMINAL, RESULT, Selected, contents
 from fivesigma.search.shapes import smoothed, two_sided
 from fivesigma.search.systematics import (
     HistogramVariation,
@@ -23,25 +22,10 @@ from fivesigma.search.systematics import (
     WeightVariation,
 )
 
-__all__ = ["Part", "Templates", "make_templates", "normalisation", "parts_of"]
+__all__ = ["Templates", "templates_of"]
 
 Array = NDArray[np.float64]
 _Key = TypeVar("_Key")
-
-
-@dataclass(frozen=True)
-class Part:
-    """One input of a sample, or of a variation of it.
-
-    Attributes:
-        sample: its name.
-        variation: "nominal", or that of the `InputVariation` that it is for, e.g. "parton/up".
-        given: the input.
-    """
-
-    sample: str
-    variation: str
-    given: Input
 
 
 @dataclass(frozen=True)
@@ -52,15 +36,20 @@ class Templates:
         predicted: (region, sample, variation) -> histogram with the axis `x`; the variations are
             "nominal", and "<systematic>/up" and "/down" of each that changes the shape.
         observed: region -> histogram of the data, where they are open.
+        raised: (region, sample) -> events that were added where bins below zero were taken for
+            empty ones.
     """
 
     predicted: Mapping[tuple[str, str, str], hist.Hist]
     observed: Mapping[str, hist.Hist] = field(default_factory=dict)
+    raised: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     def __add__(self, other: Templates) -> Templates:
         """Of both, e.g. of two running periods; what only one of them has is kept."""
         return Templates(
-            _summed(self.predicted, other.predicted), _summed(self.observed, other.observed)
+            _summed(self.predicted, other.predicted),
+            _summed(self.observed, other.observed),
+            _summed(self.raised, other.raised),
         )
 
     def nominal(self, region: str, sample: str) -> hist.Hist:
@@ -68,133 +57,78 @@ class Templates:
         return self.predicted[region, sample, NOMINAL]
 
 
-def _summed(one: Mapping[_Key, hist.Hist], other: Mapping[_Key, hist.Hist]) -> dict:
+def _summed(one: Mapping[_Key, Any], other: Mapping[_Key, Any]) -> dict[_Key, Any]:
     both = {name: one[name] + other[name] for name in one if name in other}
     return {**one, **other, **both}
 
 
-def parts_of(analysis: Analysis) -> list[Part]:
-    """All inputs of an analysis, those of variations too."""
-    found = [
-        Part(name, NOMINAL, each)
-        for name, sample in analysis.samples.items()
-        for each in sample.inputs
-    ]
-    for name, systematic in analysis.systematics.items():
-        if isinstance(systematic, InputVariation):
-            for side in systematic.sides:
-                found += [
-                    Part(systematic.samples[0], f"{name}/{side}", each)
-                    for each in getattr(systematic, side)
-                ]
-    return found
-
-
-def make_templates(analysis: Analysis, selected: Sequence[tuple[Part, Selected]]) -> Templates:
-    """Templates of all regions, samples and variations.
+def templates_of(
+    analysis: Analysis,
+    region: str,
+    selected: Sequence[tuple[Part, Selected]],
+    half: int,
+    edges: Array | None,
+) -> Templates:
+    """Templates of a region, as many events as if there were no halves.
 
     Args:
         analysis: the description.
+        region: which.
         selected: what is left of each part.
+        half: of the simulated events, that is looked at.
+        edges: of the bins; None: those of the histograms.
 
     Raises:
-        ValueError: a variation that is missing, bins that cannot be chosen, or weights that add
+        ValueError: a variation that is missing, edges that a histogram lacks, or weights that add
             up to nothing.
     """
-    scaled = [(part, normalisation(analysis, part, each), each) for part, each in selected]
     predicted: dict[tuple[str, str, str], hist.Hist] = {}
     observed: dict[str, hist.Hist] = {}
-    for region in analysis.regions:
-        edges = _final_edges(analysis, region, scaled)
-        overflow = analysis.region(region).binning.overflow
-        for part, factor, each in scaled:
-            _check_variations(analysis, region, part, each)
-            for (place, variation), filled in each.histograms.items():
-                if place != region:
-                    continue
+    overflow = analysis.region(region).binning.overflow
+    for part, each in selected:
+        factor = normalisation(analysis, part, each)
+        _check_variations(analysis, region, part, each)
+        for (place, variation), filled in each.histograms.items():
+            if place != region:
+                continue
+            what = f"region {region}, {part.sample}"
+            if analysis.samples[part.sample].kind == "data":
+                _add(observed, region, _rebinned(filled, RESULT, edges, overflow, what) * factor)
+            elif variation == NOMINAL or part.variation == NOMINAL:
+                made = _rebinned(filled, half, edges, overflow, what)
+                whole = factor * _whole(part, each, half, variation)
                 name = part.variation if variation == NOMINAL else variation
-                made = _rebinned(filled, edges, overflow, f"region {region}, {part.sample}")
-                if analysis.samples[part.sample].kind == "data":
-                    _add(observed, region, made * factor)
-                elif variation == NOMINAL or part.variation == NOMINAL:
-                    whole = factor * _of_half(each.sum_of_weights, RESULT)
-                    _add(predicted, (region, part.sample, name), made * whole)
+                _add(predicted, (region, part.sample, name), made * whole)
     return Templates(_completed(analysis, predicted), observed)
 
 
-def _add(total: dict, key: object, made: hist.Hist) -> None:
+def _add(total: dict[_Key, Any], key: _Key, made: hist.Hist) -> None:
     total[key] = total[key] + made if key in total else made
 
 
-def normalisation(analysis: Analysis, part: Part, selected: Selected) -> float:
-    """What one unit of weight of a part counts.
-
-    Raises:
-        ValueError: weights that add up to nothing.
-    """
-    given, sums = part.given, selected.sum_of_weights
-    place = f"sample {part.sample}, {given.files[0]}"
-    if sums.any() and not min(sums.sum(), sums[RESULT]) > 0:
-        message = f"{place}: the weights of its events add up to {sums.sum():g}, expected more"
-        raise ValueError(message)
-    if given.cross_section is None:
-        return given.scale
-    generated = given.generated or sums.sum()
-    if not generated > 0:
-        message = f"{place}: a cross-section but no events; give `generated`, events or weights"
-        raise ValueError(message)
-    luminosity = given.luminosity or analysis.luminosity or 0.0
-    return given.scale * luminosity * given.cross_section * given.k_factor / generated
-
-
-def _of_half(sums: Array, half: int) -> float:
-    """What makes up for the other half of the events."""
+def _whole(part: Part, selected: Selected, half: int, variation: str) -> float:
+    """What makes up for the other half of the events, and for a sum of weights that is kept."""
+    sums = selected.sum_of_weights
     if not sums.any():
         return 1.0
-    return float(sums.sum() / sums[half]) if sums[half] > 0 else 0.0
+    varied = selected.varied_sums.get(variation)
+    if varied is None:
+        return float(sums.sum() / sums[half]) if sums[half] > 0 else 0.0
+    if not varied[half] > 0:
+        name, _, side = variation.partition("/")
+        message = (
+            f"systematic {name}: the weights of all events of sample {part.sample}, "
+            f"{part.given.files[0]}, times the factors {side} add up to {varied[half]:g}, "
+            "expected more than 0 (normalise)"
+        )
+        raise ValueError(message)
+    return float(sums.sum() / varied[half])
 
 
-def _final_edges(
-    analysis: Analysis, region: str, scaled: Sequence[tuple[Part, float, Selected]]
-) -> Array | None:
-    """Edges of the final bins; None keeps those of the histograms."""
-    binning = analysis.region(region).binning
-    if not binning.chosen:
-        return np.array(binning.edges) if binning.edges else None
-    signal, background, variance = (np.zeros(binning.fine) for _ in range(3))
-    for part, factor, each in scaled:
-        filled = each.histograms.get((region, NOMINAL))
-        if filled is None or part.variation != NOMINAL or part.sample in analysis.data:
-            continue
-        factor *= _of_half(each.sum_of_weights, CHOOSING)
-        view = filled.view()[CHOOSING]
-        if part.sample in analysis.signal:
-            signal += factor * view["value"]
-        else:
-            background += factor * view["value"]
-            variance += factor**2 * view["variance"]
-    fine = np.linspace(binning.range[0], binning.range[1], binning.fine + 1)
-    try:
-        return _chosen_edges(binning, fine, signal, background, variance)
-    except ValueError as error:
-        message = f"region {region}: {error}"
-        raise ValueError(message) from None
-
-
-def _chosen_edges(
-    binning: Binning, fine: Array, signal: Array, background: Array, variance: Array
-) -> Array:
-    if binning.method == "equal-signal":
-        return equal_signal_edges(fine, signal, binning.bins)
-    return best_edges(
-        *(fine, signal, background, variance, binning.bins),
-        binning.background_uncertainty,
-        binning.least_background,
-    )
-
-
-def _rebinned(filled: hist.Hist, edges: Array | None, overflow: bool, place: str) -> hist.Hist:
-    """The half for the result, in the final bins."""
+def _rebinned(
+    filled: hist.Hist, half: int, edges: Array | None, overflow: bool, place: str
+) -> hist.Hist:
+    """One half of the events, in other bins."""
     fine = filled.axes["x"].edges
     edges = fine if edges is None else edges
     at = np.searchsorted(fine, edges - 1e-9 * (fine[-1] - fine[0]))
@@ -202,7 +136,7 @@ def _rebinned(filled: hist.Hist, edges: Array | None, overflow: bool, place: str
         missing = [f"{e:g}" for e in edges if not np.isclose(fine, e).any()]
         message = f"{place}: the histogram has no edge {', '.join(missing)}; choose from its own"
         raise ValueError(message)
-    view = filled.view(flow=True)[RESULT]
+    view = filled.view(flow=True)[half]
     made = hist.Hist(hist.axis.Variable(edges, name="x"), storage=hist.storage.Weight())
     inside = made.view()
     for name in ("value", "variance"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import awkward as ak
 import numpy as np
@@ -12,7 +13,103 @@ from scipy.special import ndtri
 from fivesigma import expressions
 from fivesigma.search.typed import nearest
 
-__all__ = ["changed", "smeared"]
+__all__ = ["Variation", "changed", "propagated", "smeared", "sorted_again"]
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One side of an object variation.
+
+    Attributes:
+        change: field -> expression of its new value, or of its relative width if smeared.
+        smear: whether fields are multiplied by Gaussian numbers.
+        sort: whether objects whose pT changes are put in its order again.
+        propagate: whether missing momentum loses what the objects gain.
+    """
+
+    change: Mapping[str, str]
+    smear: bool = False
+    sort: bool = False
+    propagate: bool = False
+
+    @property
+    def collections(self) -> list[str]:
+        """Those that change."""
+        return list(dict.fromkeys(name.rpartition(".")[0] for name in self.change))
+
+    def reads(self) -> set[str]:
+        """Fields of the events that it needs besides those that its expressions name."""
+        needed = set(self.change)
+        if self.propagate:
+            needed |= {f"{each}.{field}" for each in ("met", *self.collections) for field in _FLAT}
+        return needed
+
+    def __call__(self, events: ak.Array, number: np.ndarray, salt: int = 0) -> ak.Array:
+        """The events with it.
+
+        Args:
+            events: (N,) records.
+            number: (N,) of the events, for what is smeared.
+            salt: tells systematics apart, likewise.
+
+        Raises:
+            ValueError: as `changed`.
+        """
+        made = (
+            smeared(events, self.change, number, salt)
+            if self.smear
+            else changed(events, self.change)
+        )
+        if self.propagate:
+            made = propagated(events, made, self.collections)
+        for name in self.collections if self.sort else ():
+            if f"{name}.pt" in self.change:
+                made = sorted_again(made, name)
+        return made
+
+
+#: what a momentum in the transverse plane is made of
+_FLAT = ("pt", "phi")
+
+
+def propagated(before: ak.Array, after: ak.Array, collections: list[str]) -> ak.Array:
+    """Varied events whose `met` loses what the objects of some collections gain.
+
+    All objects that the events have count, before any cut on them.
+
+    Args:
+        before: (N,) nominal events.
+        after: (N,) varied ones.
+        collections: names of those whose objects moved.
+    """
+    x, y = _flat(before.met)
+    for name in collections:
+        for sign, events in ((1, before), (-1, after)):
+            their_x, their_y = (_summed(each) for each in _flat(events[name]))
+            x, y = x + sign * their_x, y + sign * their_y
+    new = {"pt": np.hypot(x, y), "phi": np.arctan2(y, x)}
+    return _replaced(
+        after, {f"met.{name}": _of_type(before.met[name], each) for name, each in new.items()}
+    )
+
+
+def _flat(objects: ak.Array) -> tuple[ak.Array, ak.Array]:
+    """Momentum in the transverse plane, in double precision: large sums are subtracted."""
+    pt, phi = (ak.values_astype(objects[name], np.float64) for name in _FLAT)
+    return pt * np.cos(phi), pt * np.sin(phi)
+
+
+def _summed(values: ak.Array) -> ak.Array:
+    return ak.sum(values, axis=1) if values.ndim > 1 else values
+
+
+def sorted_again(events: ak.Array, name: str) -> ak.Array:
+    """Events with the objects of a collection in the order of their pT, the largest first."""
+    objects = events[name]
+    if objects.ndim == 1:
+        return events
+    order = ak.argsort(objects.pt, axis=1, ascending=False, stable=True)
+    return ak.with_field(events, objects[order], name)
 
 
 def changed(events: ak.Array, values: Mapping[str, str]) -> ak.Array:

@@ -5,15 +5,16 @@ HistFactory: CERN-OPEN-2012-016; the JSON: ATL-PHYS-PUB-2019-029.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+import hist
 import numpy as np
 from numpy.typing import NDArray
 
 from fivesigma.search.description import Analysis, Pruning
+from fivesigma.search.effects import Pruned, effect_of
+from fivesigma.search.measurement import BLINDED
 from fivesigma.search.selected import NOMINAL, contents
-from fivesigma.search.shapes import prune, shape_of
 from fivesigma.search.systematics import (
     FreeNormalisation,
     Luminosity,
@@ -23,26 +24,9 @@ from fivesigma.search.systematics import (
 )
 from fivesigma.search.templates import Templates
 
-__all__ = ["Pruned", "make_workspace"]
+__all__ = ["make_workspace"]
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """A systematic that was left out of a template, whole or in part.
-
-    Attributes:
-        region: where.
-        sample: of which template.
-        systematic: its name.
-        part: "normalisation", "shape", or both.
-    """
-
-    region: str
-    sample: str
-    systematic: str
-    part: str
 
 
 def make_workspace(
@@ -50,7 +34,9 @@ def make_workspace(
 ) -> tuple[dict[str, Any], list[Pruned]]:
     """The workspace, and what was pruned from it.
 
-    Data that are closed are stood for by the nominal prediction, signal included.
+    Data that are closed are stood for by the nominal prediction, signal included; the name of the
+    measurement then ends with "_blinded", by which `fit`, `limit` and `significance` know that
+    nothing in it was observed.
 
     Args:
         analysis: the description.
@@ -66,13 +52,14 @@ def make_workspace(
     """
     limits = Pruning() if keep_all else analysis.templates.prune
     pruned: list[Pruned] = []
-    channels, observations = [], []
+    channels, observations, closed = [], [], False
     for region, info in analysis.regions.items():
         if info.kind == "validation":
             continue
         samples = _samples(analysis, templates, region, limits, pruned)
         total = np.sum([each["data"] for each in samples], axis=0)
         observed = templates.observed.get(region)
+        closed |= observed is None
         data = total if observed is None else _checked_data(contents(observed)[0], region)
         _check_support(analysis, templates, region, samples)
         channels.append({"name": region, "samples": samples})
@@ -81,7 +68,7 @@ def make_workspace(
     content = {
         "channels": channels,
         "observations": observations,
-        "measurements": [_measurement(analysis)],
+        "measurements": [_measurement(analysis, closed)],
         "version": "1.0.0",
     }
     return content, pruned
@@ -95,15 +82,12 @@ def _samples(
     for sample in analysis.simulated:
         if (region, sample, NOMINAL) not in templates.predicted:
             continue
-        template = templates.nominal(region, sample)
-        values, variances = contents(template)
-        edges = template.axes["x"].edges
         place = f"region {region}, sample {sample}"
-        nominal = _checked(analysis, values, edges, place)
+        nominal, variances = _checked(templates.nominal(region, sample), place)
         if not nominal.any():
             _check_empty(analysis, place)
             continue
-        modifiers = _modifiers(analysis, templates, region, sample, nominal, limits, pruned)
+        modifiers = _modifiers(analysis, templates, region, sample, limits, pruned)
         if analysis.templates.mc_statistics:
             errors = np.sqrt(variances).tolist()
             modifiers.append({"name": f"staterror_{region}", "type": "staterror", "data": errors})
@@ -119,7 +103,6 @@ def _modifiers(
     templates: Templates,
     region: str,
     sample: str,
-    nominal: Array,
     limits: Pruning,
     pruned: list[Pruned],
 ) -> list[dict[str, Any]]:
@@ -131,16 +114,10 @@ def _modifiers(
         if not isinstance(systematic, ShapeSystematic):
             modifiers.append(_simple(parameter, systematic))
             continue
-        place = f"region {region}, sample {sample}, systematic {name}"
-        sides = [templates.predicted[region, sample, f"{name}/{side}"] for side in ("up", "down")]
-        edges = sides[0].axes["x"].edges
-        both = np.stack([_checked(analysis, contents(each)[0], edges, place) for each in sides])
-        try:
-            shape = shape_of(nominal, both, systematic)
-        except ValueError as error:
-            message = f"{place}: {error}; its selection leaves nothing, or prune it there"
-            raise ValueError(message) from None
-        shape, gone = prune(nominal, shape, limits)
+        for side in ("up", "down"):
+            place = f"region {region}, sample {sample}, systematic {name}"
+            _checked(templates.predicted[region, sample, f"{name}/{side}"], place)
+        shape, gone = effect_of(templates, (region, sample, name), systematic, limits)
         if gone:
             pruned.append(Pruned(region, sample, name, gone))
         if shape.factors is not None:
@@ -179,8 +156,9 @@ def _simple(parameter: str, systematic: Systematic) -> dict[str, Any]:
     return _modifier(parameter, "normfactor", None)
 
 
-def _measurement(analysis: Analysis) -> dict[str, Any]:
+def _measurement(analysis: Analysis, closed: bool) -> dict[str, Any]:
     info = analysis.measurement
+    title = info.name + BLINDED * closed
     parameters: list[dict[str, Any]] = [
         {"name": info.poi, "bounds": [list(info.range)], "inits": [1.0]}
     ]
@@ -193,16 +171,18 @@ def _measurement(analysis: Analysis) -> dict[str, Any]:
             bounds = [list(each.range)]
             name = each.parameter or name
             parameters.append({"name": name, "bounds": bounds, "inits": [1.0]})
-    return {"name": info.name, "config": {"poi": info.poi, "parameters": parameters}}
+    return {"name": title, "config": {"poi": info.poi, "parameters": parameters}}
 
 
-def _checked(analysis: Analysis, content: Array, edges: Array, place: str) -> Array:
-    """The content of a template, finite and not negative."""
+def _checked(template: hist.Hist, place: str) -> tuple[Array, Array]:
+    """The contents and variances of a template, finite and not negative."""
+    content, variances = contents(template)
+    edges = template.axes["x"].edges
     for index in np.flatnonzero(~np.isfinite(content)):
         message = f"{place}, {_bin(index, edges)}: {content[index]}, expected a finite number"
         raise ValueError(message)
     negative = np.flatnonzero(content < 0)
-    if negative.size and analysis.templates.negative == "refuse":
+    if negative.size:
         index = negative[0]
         message = (
             f"{place}, {_bin(index, edges)}: {content[index]:.3g} events, a negative number "
@@ -210,7 +190,7 @@ def _checked(analysis: Analysis, content: Array, edges: Array, place: str) -> Ar
             "such bins for empty (templates.negative: zero)"
         )
         raise ValueError(message)
-    return np.maximum(content, 0.0)
+    return content, variances
 
 
 def _bin(index: Any, edges: Array) -> str:

@@ -16,10 +16,11 @@ from fivesigma.formats.containers.root import read_histograms
 from fivesigma.plots.stacks import stack
 from fivesigma.results import Number, Result, Table
 from fivesigma.search.description import Analysis
+from fivesigma.search.effects import Pruned
+from fivesigma.search.parts import normalisation
 from fivesigma.search.prefit import prefit_covariance, samples_in
 from fivesigma.search.selected import NOMINAL, contents
-from fivesigma.search.templates import Templates, normalisation
-from fivesigma.search.workspace import Pruned
+from fivesigma.search.templates import Templates
 from fivesigma.workflows.selecting import Chosen
 
 __all__ = ["after_fit", "cutflow", "drawn_with", "predictions"]
@@ -61,6 +62,10 @@ def cutflow(analysis: Analysis, chosen: Sequence[Chosen]) -> Result:
     tables = {"Expected events": _table(weighted), "Events in the files": _table(raw)}
     note = "Uncertainties are statistical. While a region is closed, data are "
     note += "counted in the open ones alone."
+    for each in chosen:
+        if "all events" in each.selected.cutflow and not each.selected.cutflow["all events"][0]:
+            files = ", ".join(each.part.given.files)
+            note += f" No events of {each.part.sample} in {files}."
     return Result("Selection", numbers, tables=tables, note=note)
 
 
@@ -100,6 +105,12 @@ def predictions(analysis: Analysis, templates: Templates, pruned: Sequence[Prune
     if pruned:
         rows = [(each.region, each.sample, each.systematic, each.part) for each in pruned]
         tables["Left out"] = Table(("Region", "Sample", "Systematic", "Part"), tuple(rows))
+    if templates.raised:
+        added = {place: Number(each) for place, each in templates.raised.items()}
+        numbers |= {f"raised/{region}/{name}": each for (region, name), each in added.items()}
+        rows = [(*place, each) for place, each in added.items()]
+        columns = ("Region", "Sample", "Events added")
+        tables["Negative bins taken for empty ones"] = Table(columns, tuple(rows))
     closed = [name for name in analysis.regions if name not in templates.observed]
     note = "Uncertainties: all systematics and the statistics of the simulation, before the fit."
     if closed and analysis.data:

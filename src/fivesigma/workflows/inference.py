@@ -9,28 +9,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from fivesigma import statistics
-from fivesigma.plots.statistics import cls_scan, statistic_distribution
+from fivesigma.plots.statistics import cls_scan, likelihood_scan, statistic_distribution
 from fivesigma.plots.style import STYLE
 from fivesigma.report import write_report, write_results
 from fivesigma.report.figures import write_figures
 from fivesigma.results import Number, Result, Table
+from fivesigma.search.measurement import is_blinded
 from fivesigma.search.samples import expanded
-from fivesigma.statistics import BANDS, Model
-from fivesigma.storage import write_file
-from fivesigma.workflows.fitted import MU, fit_figures, fit_numbers, fit_tables
+from fivesigma.statistics import BANDS, Model, Scan
+from fivesigma.workflows.fitted import (
+    MU,
+    fit_figures,
+    fit_numbers,
+    fit_tables,
+    goodness,
+    profile,
+)
 from fivesigma.workflows.signals import cls_of_signals
 from fivesigma.workflows.steps import StoredFigure
+from fivesigma.workflows.submission import cls_table, fit_tables_of, scan_table, write_tables
 
 __all__ = ["fit", "limit", "significance"]
 
 #: names of the expected values of a band
 _BAND_NAMES = {-2: "_minus2", -1: "_minus1", 0: "", 1: "_plus1", 2: "_plus2"}
 _BLIND = "Asimov data: what was observed is not looked at"
+_CLOSED = "Asimov data: the data are closed, the workspace has the prediction in their place"
 
 
 def fit(
@@ -43,15 +51,17 @@ def fit(
     fixed: dict[str, float] | None = None,
     observed: bool = True,
     impacts: bool = False,
+    toys: int = 0,
+    seed: int = 1,
     overwrite: bool = False,
 ) -> Result:
     """Fit a workspace: signal strength, pulls, correlations, yields, goodness of fit.
 
-    Writes `results.json`, `report.html`, figures, and for each region a table for HEPData, which
-    Asimov data have none of.
+    Writes `results.json`, `report.html`, figures, and in `hepdata/` a table of each region and of
+    the likelihood profile for HEPData, which Asimov data have none of.
 
     Examples:
-        fivesigma fit workspace.json runs/fit --impacts
+        fivesigma fit workspace.json runs/fit --impacts --toys 2000
         fivesigma fit likelihoods.tar.gz/RegionA/BkgOnly.json runs/fit --patch patch.json
 
     Args:
@@ -62,8 +72,12 @@ def fit(
         poi: parameter of interest; that of the measurement if none.
         patch: JSON patch beside the workspace, or patchset.json:name.
         fixed: name: value of parameters to hold.
-        observed: fit the observed data; else Asimov data of signal strength 1 (blinded).
+        observed: fit the observed data; else Asimov data of signal strength 1 (blinded), as of a
+            workspace whose data are closed.
         impacts: rank the nuisance parameters by their impact on the signal strength.
+        toys: pseudo-experiments for the goodness of fit, which few events a bin need; 0: the
+            asymptotic formula alone.
+        seed: of the pseudo-experiments.
         overwrite: replace earlier results.
 
     Returns:
@@ -73,19 +87,31 @@ def fit(
         ValueError: what is wrong with the workspace, and where; or results that exist.
     """
     model = _loaded(workspace, out, measurement, poi, patch, overwrite)
+    blind = _blind(model, measurement, observed)
+    observed = not blind
     data = model.data if observed else model.asimov(1.0)
     result = statistics.fit(model, data, fixed=fixed)
     ranked = statistics.impacts(result) if impacts else None
+    if toys and blind:
+        message = (
+            "toys test the goodness of fit, of which Asimov data have none; leave them out, or fit "
+            "what was observed"
+        )
+        raise ValueError(message)
+    scanned = profile(result)
+    good, drawn, told = goodness(result, toys, seed) if observed else ({}, {}, "")
     made = Result(
         "Fit",
-        fit_numbers(result, observed),
-        fit_figures(result, ranked, observed),
+        fit_numbers(result) | good,
+        fit_figures(result, ranked, scanned, observed) | drawn,
         fit_tables(result, ranked, observed),
-        _note(model, observed, result.note),
+        _note(model, blind, result.note, scanned.note if scanned else "", told),
     )
-    for each in statistics.yields(result) if observed else ():
-        text = yaml.safe_dump(statistics.hepdata(each), sort_keys=False)
-        write_file(out / "hepdata" / f"{_file_name(each.channel)}.yaml", text.encode())
+    if observed:
+        tables = fit_tables_of(result)
+        if scanned:
+            tables["likelihood_scan"] = scan_table({"": scanned}, MU)
+        write_tables(out / "hepdata", tables)
     return _written(made, workspace, out, "fit", overwrite)
 
 
@@ -102,6 +128,8 @@ def limit(
     overwrite: bool = False,
 ) -> Result:
     """Upper limit on the signal strength with CLs, observed and expected with its bands.
+
+    Writes `results.json`, `report.html`, a figure, and the same curves in `hepdata/` for HEPData.
 
     Examples:
         fivesigma limit workspace.json runs/limit
@@ -126,6 +154,8 @@ def limit(
         ValueError: what is wrong with the workspace, and where; or results that exist.
     """
     model = _loaded(workspace, out, measurement, poi, patch, overwrite)
+    blind = _blind(model, measurement, observed)
+    observed = not blind
     data = model.data if observed else model.asimov(0.0)
     found = statistics.limit(model, data, level=level)
     nominal = statistics.cls(model, 1.0, data)
@@ -152,7 +182,8 @@ def limit(
         numbers |= further
     figures = {"CLs": cls_scan(found.scan, level, MU, observed)}
     troubles = dict.fromkeys((found.note, nominal.note))
-    made = Result("Upper limit", numbers, figures, tables, _note(model, observed, *troubles))
+    made = Result("Upper limit", numbers, figures, tables, _note(model, blind, *troubles))
+    write_tables(out / "hepdata", {"cls": cls_table(found.scan, MU, observed)})
     return _written(made, workspace, out, "limit", overwrite)
 
 
@@ -169,6 +200,8 @@ def significance(
     overwrite: bool = False,
 ) -> Result:
     """Discovery significance, observed and expected, asymptotic and from pseudo-experiments.
+
+    Writes `results.json`, `report.html`, figures, and in `hepdata/` the likelihood profiles.
 
     Examples:
         fivesigma significance workspace.json runs/significance --toys 20000
@@ -192,6 +225,8 @@ def significance(
         ValueError: what is wrong with the workspace, and where; or results that exist.
     """
     model = _loaded(workspace, out, measurement, poi, patch, overwrite)
+    blind = _blind(model, measurement, observed)
+    observed = not blind
     data = model.data if observed else model.asimov(1.0)
     found = statistics.significance(model, data)
     numbers: dict[str, Number] = {}
@@ -201,8 +236,9 @@ def significance(
     if np.isfinite(found.expected):
         numbers["z_expected"] = Number(found.expected, note="asymptotic, Asimov data of mu = 1")
         numbers["p_expected"] = Number(found.p_expected, note="asymptotic, one-sided")
-    figures: dict[str, Any] = {}
-    notes = [found.note]
+    scans = _profiles(model, data if observed else None, found.mu)
+    figures: dict[str, Any] = {"Likelihood scan": likelihood_scan(scans, MU)}
+    notes = [found.note, *(each.note for each in scans.values())]
     goal = found.q0 if observed else found.expected**2
     if toys and np.isfinite(goal):
         # closed data must not pull what the pseudo-experiments are drawn with
@@ -215,8 +251,21 @@ def significance(
         numbers["toys_failed"] = Number(drawn.failed)
         figures["Pseudo-experiments"] = statistic_distribution(drawn.q, goal if observed else None)
         notes.append(drawn.note)
-    made = Result("Significance", numbers, figures, {}, _note(model, observed, *notes))
+    made = Result("Significance", numbers, figures, {}, _note(model, blind, *notes))
+    write_tables(out / "hepdata", {"likelihood_scan": scan_table(scans, MU)})
     return _written(made, workspace, out, "significance", overwrite)
+
+
+def _profiles(model: Model, data: np.ndarray | None, mu: float) -> dict[str, Scan]:
+    """The likelihood from no signal, where it is Z^2, to twice the one that is seen or nominal."""
+    values = np.linspace(0.0, 2 * max(mu, 1.0), 41)
+    asimov = statistics.profiled_asimov(model, 1.0, data)[0] if data is not None else None
+    every = {"observed": data, "expected": model.asimov(1.0) if asimov is None else asimov}
+    return {
+        name: statistics.scan(model, values=values, data=each)
+        for name, each in every.items()
+        if each is not None
+    }
 
 
 def _loaded(
@@ -236,10 +285,17 @@ def _place(workspace: Path) -> Path:
     return Path(expanded(str(workspace)))
 
 
-def _note(model: Model, observed: bool, *troubles: str) -> str:
+def _blind(model: Model, measurement: str, observed: bool) -> str:
+    """Why nothing is observed; "" where the data are looked at."""
+    if is_blinded(model.workspace, measurement):
+        return _CLOSED
+    return "" if observed else _BLIND
+
+
+def _note(model: Model, blind: str, *troubles: str) -> str:
     """What a reader must know before the numbers."""
-    parts = [f"Parameter of interest: {model.poi_name}", "" if observed else _BLIND, *troubles]
-    return " ".join(f"{part}." for part in parts if part)
+    parts = [f"Parameter of interest: {model.poi_name}", blind, model.note, *troubles]
+    return " ".join(f"{part}." for part in dict.fromkeys(parts) if part)
 
 
 def _drawn(figure: Figure) -> StoredFigure:
@@ -265,8 +321,3 @@ def _written(made: Result, workspace: Path, out: Path, verb: str, overwrite: boo
     )
     write_results(out / "results.json", [made], overwrite)
     return made
-
-
-def _file_name(channel: str) -> str:
-    """A region's name as that of a file, which cannot leave its folder."""
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in channel)

@@ -15,9 +15,9 @@ from fivesigma.formats.source import parse_bytes
 from fivesigma.progress import Progress
 from fivesigma.search.description import Analysis
 from fivesigma.search.histograms import histogram_names, select_histograms
+from fivesigma.search.parts import Part, parts_of
 from fivesigma.search.selected import NOMINAL, Selected
 from fivesigma.search.selection import Selecting, selecting
-from fivesigma.search.templates import Part, parts_of
 from fivesigma.storage import remove_temporaries, write_file
 from fivesigma.workers import map_unordered
 from fivesigma.workflows.steps import Checksums, key_of
@@ -25,7 +25,7 @@ from fivesigma.workflows.steps import Checksums, key_of
 __all__ = ["Chosen", "select_all"]
 
 #: changes where the same settings would give other histograms
-_VERSION = 2
+_VERSION = 3
 #: times the columns of a piece are in memory while it is read and selected
 _COPIES = 12
 #: memory that a process takes before it has read anything [bytes]
@@ -109,7 +109,8 @@ def select_all(
             bar(done)
     _source.cache_clear()
     for task in missing:
-        _join(task, [piece for piece in pieces if piece[0] is task])
+        _join(task, [piece for piece in pieces if piece[0] is task], analysis.data)
+    _forget(out, {task.result.name for task in tasks})
     return [
         Chosen(task.part, Selected.from_bytes(task.result.read_bytes()), task.key)
         for task in tasks
@@ -194,10 +195,12 @@ def _one_piece(piece: tuple[_Task, int, int, int]) -> int:
     return stop - start
 
 
-def _join(task: _Task, pieces: list[tuple[_Task, int, int, int]]) -> None:
-    """What is left of all pieces becomes one file."""
+def _join(task: _Task, pieces: list[tuple[_Task, int, int, int]], data: list[str]) -> None:
+    """What is left of all pieces becomes one file; data may be without events."""
     if task.selecting is None:
         total = select_histograms(task.names, task.paths)
+    elif not pieces and task.part.sample in data:
+        total = _of_none(task, task.selecting)
     else:
         if not pieces:
             message = f"sample {task.part.sample}: {', '.join(task.paths[:3])} hold no events"
@@ -207,7 +210,26 @@ def _join(task: _Task, pieces: list[tuple[_Task, int, int, int]]) -> None:
         for path in kept[1:]:
             total = total + Selected.from_bytes(path.read_bytes())
     write_file(task.result, total.to_bytes())
-    folder = task.folder / f"pieces-{task.key}"
+    _remove_pieces(task.folder / f"pieces-{task.key}")
+
+
+def _of_none(task: _Task, do: Selecting) -> Selected:
+    """What is left of files without events."""
+    with task.open(0) as source:
+        nothing = source.read(do.reads(source.fields), 0, 0)
+    return do(nothing, np.empty(0, np.uint64))
+
+
+def _forget(out: Path, kept: set[str]) -> None:
+    """Remove what earlier descriptions selected, also with data open that are closed now."""
+    for path in out.glob("*.npz"):
+        if path.name not in kept:
+            path.unlink()
+    for folder in out.glob("pieces-*"):
+        _remove_pieces(folder)
+
+
+def _remove_pieces(folder: Path) -> None:
     for path in folder.glob("*.npz"):
         path.unlink()
     if folder.is_dir():

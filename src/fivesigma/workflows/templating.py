@@ -11,7 +11,8 @@ from fivesigma.report import write_results
 from fivesigma.report.figures import write_figures
 from fivesigma.results import Result
 from fivesigma.search.description import Analysis, described
-from fivesigma.search.templates import Templates, make_templates
+from fivesigma.search.making import make_templates
+from fivesigma.search.templates import Templates
 from fivesigma.search.workspace import make_workspace
 from fivesigma.storage import temporary_of, write_json
 from fivesigma.workflows.findings import predictions
@@ -63,7 +64,7 @@ def _write_templates(path: Path, made: Templates) -> None:
     try:
         with uproot.recreate(temporary) as file:
             for names, each in made.predicted.items():
-                file["/".join(names).replace(":", "_")] = each
+                file["/".join(names)] = each
             for region, each in made.observed.items():
                 file[f"{region}/data"] = each
         temporary.replace(path)

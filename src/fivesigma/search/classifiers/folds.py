@@ -107,12 +107,14 @@ class Folded:
         members: the training of each fold.
         folds: how its events are shared.
         parameter: the quantity that it is told, or "".
+        numbered: whether by event numbers, by which they are known again anywhere; else by rows.
     """
 
     run: Run
     members: list[Run]
     folds: Folds
     parameter: str = ""
+    numbered: bool = False
 
     def held_out(self, events: ak.Array) -> np.ndarray:
         """(N,) probability of signal of each event, by the member that did not train on it.
@@ -191,6 +193,7 @@ def fit_folds(
     settings = {
         "members": folds.number,
         "folds": asdict(folds),
+        "numbered": "event" in events.fields,
         "classifier": asdict(classifier),
         "data": {"events": len(cache), "hash": fingerprint(cache)},
     }
@@ -276,7 +279,11 @@ def load_folds(path: str | Path, *, device: str = "auto", trust: bool = False) -
         for each in member_folders(Path(path), run.model_yaml)
     ]
     return Folded(
-        run, members, Folds(**settings["folds"]), settings["classifier"].get("parameter", "")
+        run,
+        members,
+        Folds(**settings["folds"]),
+        settings["classifier"].get("parameter", ""),
+        settings.get("numbered", False),
     )
 
 
