@@ -17,7 +17,7 @@ from fivesigma.shards import Record, Shard, collection_path, read_record, write_
 from fivesigma.storage import check_file, remove_temporaries, write_json
 from fivesigma.workers import map_unordered
 
-__all__ = ["begin", "check_free", "make_missing"]
+__all__ = ["begin", "check_free", "complete", "guarded", "make_missing"]
 
 Progress = Callable[[int, int, Record], None]
 
@@ -93,9 +93,37 @@ def make_missing(
         OSError: the disk is full; the others would fail too.
     """
     found = {index: _whole_record(folder, index) for index in range(shards)}
-    records = {index: record for index, record in found.items() if record is not None}
-    missing = [index for index in found if index not in records]
+    whole = {index: record for index, record in found.items() if record is not None}
     task = partial(_make_shard, folder.absolute(), make)
+    return complete(task, whole, shards, folder, workers, cluster, progress)
+
+
+def complete(
+    task: Callable[[int], Record],
+    whole: Mapping[int, Record],
+    shards: int,
+    folder: Path,
+    workers: int,
+    cluster: str | None,
+    progress: Progress | None,
+) -> list[Record]:
+    """The records of all shards: those that are whole, and what a task gives for the others.
+
+    Args:
+        task: makes the shard of a number; its record has the key "error" where that failed.
+        whole: the records that are there.
+        shards: how many in all.
+        folder: named in errors.
+        workers: local processes.
+        cluster: address of a Dask scheduler, or None.
+        progress: called as progress(whole, shards, record).
+
+    Raises:
+        RuntimeError: shards failed (the others are made first), or a worker died.
+        OSError: the disk is full; the others would fail too.
+    """
+    records = dict(whole)
+    missing = [index for index in range(shards) if index not in records]
     try:
         with closing(map_unordered(task, missing, workers, cluster)) as results:
             failed = _collect(results, records, shards, progress)
@@ -120,9 +148,13 @@ def make_missing(
 
 
 def _make_shard(folder: Path, make: Callable[[int], Shard], index: int) -> Record:
+    return guarded(index, lambda: write_shard(folder, index, make(index)))
+
+
+def guarded(index: int, write: Callable[[], Record]) -> Record:
     """In the worker: only the record goes back, and an error as text, which always pickles."""
     try:
-        return write_shard(folder, index, make(index))
+        return write()
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NO_SPACE:
             raise

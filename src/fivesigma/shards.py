@@ -39,6 +39,7 @@ __all__ = [
     "read_record",
     "read_shard",
     "write_derived",
+    "write_record",
     "write_shard",
 ]
 
@@ -110,10 +111,16 @@ def write_shard(folder: Path, index: int, shard: Shard) -> Record:
         record[key] = {name: old[key][name] for name in old.get("derived", ())}
     parts = old.get("parts", {})
     record["parts"] = {name: parts[name] for name in parts if name in record["derived"]}
+    record |= {"stages": old["stages"]} if "stages" in old else {}
     for collection, array in shard.collections.items():
         _write_collection(folder, record, collection, array)
-    write_json(_record_path(folder, index), record)
+    write_record(folder, record)
     return record
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write a shard's record."""
+    write_json(_record_path(folder, record["index"]), record)
 
 
 def write_derived(
@@ -124,7 +131,7 @@ def write_derived(
     _write_collection(folder, record, collection, array)
     after = _files_of(record, collection)
     record["derived"] |= dict.fromkeys(after, base)
-    write_json(_record_path(folder, record["index"]), record)
+    write_record(folder, record)
     for name in before:
         if name not in after:
             collection_path(folder, name, record["index"]).unlink(missing_ok=True)
