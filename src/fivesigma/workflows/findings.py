@@ -108,9 +108,9 @@ def predictions(analysis: Analysis, templates: Templates, pruned: Sequence[Prune
     if templates.raised:
         added = {place: Number(each) for place, each in templates.raised.items()}
         numbers |= {f"raised/{region}/{name}": each for (region, name), each in added.items()}
-        rows = [(*place, each) for place, each in added.items()]
-        columns = ("Region", "Sample", "Events added")
-        tables["Negative bins taken for empty ones"] = Table(columns, tuple(rows))
+        tables["Negative bins taken for empty ones"] = Table(
+            ("Region", "Sample", "Events added"), tuple((*p, each) for p, each in added.items())
+        )
     closed = [name for name in analysis.regions if name not in templates.observed]
     note = "Uncertainties: all systematics and the statistics of the simulation, before the fit."
     if closed and analysis.data:
