@@ -24,6 +24,7 @@ from fivesigma.geometry.passage import (
     highland,
     incidence,
     ionisation,
+    leave_absorber,
     pass_absorber,
     path_to,
     radiation,
@@ -162,6 +163,20 @@ def _leave_segment(
 
 
 @njit(cache=True)
+def _region(state: np.ndarray, tables: Tables) -> int:
+    """0 or 1: whichever of barrel and end caps has more stations straight ahead."""
+    ahead = np.zeros(2, np.int64)
+    for endcap in range(2):
+        for k in range(tables.positions.shape[1]):
+            path = path_to(state, endcap, tables.positions[endcap, k])
+            x, y, z = state[:3] + path * state[3:6]
+            place = math.hypot(x, y) if endcap else abs(z)
+            inside = tables.low[endcap, k] <= place <= tables.high[endcap, k]
+            ahead[endcap] += int(path > 0.0 and inside)
+    return int(ahead[1] > ahead[0])
+
+
+@njit(cache=True)
 def _through(
     state: np.ndarray,
     number: int,
@@ -179,8 +194,7 @@ def _through(
     Returns:
         Energy lost on the way [GeV], whether the particle came out.
     """
-    barrel = path_to(state, 0, tables.positions[0, 0])
-    endcap = int(barrel < 0.0 or abs(state[2] + barrel * state[5]) > tables.high[0, 0])
+    endcap = _region(state, tables)
     path = path_to(state, endcap, tables.positions[endcap, 0])
     if path < 0.0:
         return 0.0, True
@@ -233,6 +247,7 @@ def _transport(
         if state[6] <= 0.0:
             continue
         if absorber and number[i] == 13:
+            leave_absorber(state, tables.absorber)
             iron = tables.absorber[6] * thickening(state, tables.absorber)
             expected = ionisation(state[6], iron)
             pass_absorber(state, charge[i], expected, tables.absorber, rng.standard_normal(4))

@@ -26,6 +26,7 @@ __all__ = [
     "incidence",
     "ionisation",
     "kick",
+    "leave_absorber",
     "pass_absorber",
     "path_in",
     "path_to",
@@ -255,6 +256,17 @@ def pass_absorber(
 
 
 @njit(cache=True)
+def leave_absorber(state: np.ndarray, absorber: np.ndarray) -> None:
+    """Straight to the surface behind the calorimeters, forwards from inside it, else backwards."""
+    back = path_in(state, absorber[3], absorber[4])
+    if back > 0.0:
+        advance(state, -back)
+        return
+    outwards, along = path_to(state, 0, absorber[3]), path_to(state, 1, absorber[4])
+    advance(state, outwards if along < 0.0 else min(outwards, along))
+
+
+@njit(cache=True)
 def thickening(state: np.ndarray, absorber: np.ndarray) -> float:
     """1 / cos of the incidence on the surface behind the calorimeters."""
     steep = abs(state[2]) * absorber[3] > math.hypot(state[0], state[1]) * absorber[4]
@@ -293,8 +305,7 @@ def swim(
     state[0], state[1] = chord * math.cos(middle), chord * math.sin(middle)
     state[2] = parameters[3] + curl * turned * cot
     state[3], state[4], state[5] = st * math.cos(phi), st * math.sin(phi), ct
-    outwards, along = path_to(state, 0, absorber[3]), path_to(state, 1, absorber[4])
-    advance(state, outwards if along < 0.0 else min(outwards, along))
+    leave_absorber(state, absorber)
     iron = absorber[6] * thickening(state, absorber)
     expected = ionisation(p, iron)
     state[6] = max(p - expected - absorber[8] * noise[4], _SLOWEST)
