@@ -39,6 +39,26 @@ def test_limits_of_the_expected_significance():
     assert (np.diff(grown) < 0).all()
 
 
+def test_without_background_the_limit_is_taken():
+    """Any signal is infinitely significant, unless the nothing is uncertain."""
+    with np.errstate(all="raise"):
+        for function in (simple_significance, asimov_significance):
+            np.testing.assert_array_equal(
+                function([0.0, 3.0, 0.0], [0.0, 0.0, 5.0]), [0, np.inf, 0]
+            )
+        assert asimov_significance(3.0, 0.0, 1.0) == 0
+        assert asimov_significance([3.0, 3.0], [0.0, 1.0])[1] == asimov_significance(3.0, 1.0)
+    small = asimov_significance(3.0, [1e-6, 1e-12], 0.0), asimov_significance(3.0, 1e-9, 1.0)
+    assert small[0][0] < small[0][1] and small[1] < 1e-3
+    assert ams(0.0, 0.0) == 0 and np.isfinite(ams(3.0, 0.0))
+
+
+def test_negative_background_has_no_significance():
+    for function in (simple_significance, asimov_significance):
+        with pytest.raises(ValueError, match="-0.5 background events have no significance"):
+            function([1.0, 2.0], [3.0, -0.5])
+
+
 def toy(n: int, seed: int = 0):
     rng = np.random.default_rng(seed)
     y = np.repeat([1, 0], n)

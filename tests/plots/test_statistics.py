@@ -9,6 +9,7 @@ from fivesigma import plots, statistics
 from fivesigma.plots.statistics import (
     cls_scan,
     correlation_matrix,
+    goodness_distribution,
     likelihood_scan,
     parameter_pulls,
     parameter_ranking,
@@ -31,10 +32,13 @@ def figures(result):
         "scan": likelihood_scan({"data": statistics.scan(model), "tilt": statistics.scan(model)}),
         "cls": cls_scan(statistics.cls(model, np.linspace(0.1, 3, 20))),
         "toys": statistic_distribution(statistics.toys(model, n=500).q, observed=4.0),
+        "goodness": goodness_distribution(statistics.goodness_by_toys(result, 200).q, 25.0, 19),
     }
 
 
-@pytest.mark.parametrize("name", ["pulls", "ranking", "correlations", "scan", "cls", "toys"])
+@pytest.mark.parametrize(
+    "name", ["pulls", "ranking", "correlations", "scan", "cls", "toys", "goodness"]
+)
 def test_figures_stand_in_pages(figures, name):
     assert isinstance(figures[name], Figure)
     assert "<svg" in plots.to_svg(figures[name])

@@ -209,3 +209,19 @@ def test_what_cannot_be_fitted_has_no_answer(monkeypatch):
 def test_signal_strengths_below_0_are_not_tested():
     with pytest.raises(ValueError, match="signal strength -1; eq. 16 tests none below 0"):
         statistics.cls(statistics.build(workspaces.counting(10, 50, 60)), -1.0)
+
+
+def test_a_bin_without_background_is_named():
+    """Events where none can come from without signal: q0 is infinite, which is told."""
+    found = statistics.significance(statistics.build(workspaces.counting(10, 0.0, 3)))
+    assert np.isnan(found.observed)
+    assert "bin 0 of region SR expects 0 events and has 3: it has no background" in found.note
+
+
+def test_a_nuisance_parameter_at_its_bound_is_told():
+    workspace = workspaces.counting(10, 50, 90)
+    workspace["channels"][0]["samples"][1]["modifiers"] = [workspaces.normsys("norm", 1.05, 0.95)]
+    settings = workspace["measurements"][0]["config"]["parameters"]
+    settings.append({"name": "norm", "bounds": [[-1.0, 1.0]]})
+    found = statistics.significance(statistics.build(workspace))
+    assert "norm is at its bound 1" in found.note and "mu is at" not in found.note

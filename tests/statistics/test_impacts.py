@@ -60,6 +60,28 @@ def test_uncertainty_is_the_sum_of_its_parts(result):
     np.testing.assert_allclose(parts["data statistics"], alone.mu_uncertainty, rtol=1e-6)
 
 
+def test_free_normalisations_are_no_data_statistics():
+    """A background measured in a control region: sigma^2 = n / s^2 (data) + (b / s)^2 / m (it)."""
+    s, b, m = 20.0, 100.0, 50.0
+    workspace = workspaces.counting(s, b, s + b)
+    workspace["channels"][0]["samples"][1]["modifiers"] = [workspaces.normfactor("k")]
+    control = {"name": "background", "data": [m], "modifiers": [workspaces.normfactor("k")]}
+    workspace["channels"].append({"name": "CR", "samples": [control]})
+    workspace["observations"].append({"name": "CR", "data": [m]})
+    parts = statistics.breakdown(statistics.fit(statistics.build(workspace)))
+    assert set(parts) == {"total", "free normalisations", "data statistics"}
+    assert parts["data statistics"] == pytest.approx(np.sqrt(s + b) / s, rel=1e-5)
+    assert parts["free normalisations"] == pytest.approx(b / s / np.sqrt(m), rel=1e-5)
+
+
+def test_impacts_that_a_bound_cuts_are_named():
+    workspace = workspaces.shape_model()
+    settings = workspace["measurements"][0]["config"]["parameters"]
+    settings.append({"name": "norm", "bounds": [[-0.2, 0.2]]})
+    found = statistics.impacts(statistics.fit(statistics.build(workspace)))
+    assert found.note == "moved to a bound only: norm"
+
+
 def test_groups_of_ones_own(result):
     parts = statistics.breakdown(result, {"theory": ["norm", "tilt"]})
     assert set(parts) == {"total", "theory", "data statistics"}

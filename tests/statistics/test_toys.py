@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers import workspaces
-from scipy.stats import kstest, norm
+from scipy.stats import kstest, norm, poisson
 
 from fivesigma import statistics
 from fivesigma.statistics.toys import Toys
@@ -89,3 +89,18 @@ def test_toys_of_nothing(model):
     drawn = Toys(0.0, 0.0, np.zeros(3), np.zeros(3), 0)
     with pytest.raises(ValueError, match="a fit to the data failed"):
         statistics.p_value(drawn, float("nan"))
+
+
+def test_ties_of_discrete_counts_are_as_extreme():
+    """One bin without uncertainty: P(n >= observed), the observed count included."""
+    model = statistics.build(workspaces.counting(3.0, 4.0, 9))
+    p = statistics.p_value(statistics.toys(model, n=20_000, seed=5), statistics.q0(model)[0])
+    assert abs(p.value - poisson(4.0).sf(8)) < 4 * p.uncertainty
+
+
+def test_toys_say_which_bin_makes_them_fail():
+    model = statistics.build(workspaces.counting(5.0, 0.0, 5))
+    drawn = statistics.toys(model, mu=1.0, n=50, seed=6, tested=None, theta=[1.0])
+    assert drawn.failed > 40
+    assert "bin 0 of region SR expects 0 events" in drawn.note
+    assert "it has no background" in drawn.note

@@ -37,8 +37,40 @@ def test_fit(workspace, tmp_path):
     names = {path.name for path in (tmp_path / "fit" / "figures").iterdir()}
     assert {"pulls.svg", "ranking.svg", "sr-after-the-fit.svg"} < names
     assert "Likelihood scan" in (tmp_path / "fit" / "report.html").read_text()
-    table = yaml.safe_load((tmp_path / "fit" / "hepdata" / "SR.yaml").read_text())
+    folder = tmp_path / "fit" / "hepdata"
+    table = yaml.safe_load((folder / "SR.yaml").read_text())
     assert len(table["dependent_variables"][0]["values"]) == 20
+    listed = list(yaml.safe_load_all((folder / "submission.yaml").read_text()))
+    assert [each["data_file"] for each in listed] == ["SR.yaml", "likelihood_scan.yaml"]
+    curve = yaml.safe_load((folder / "likelihood_scan.yaml").read_text())["dependent_variables"]
+    assert len(curve[0]["values"]) == 41
+
+
+def test_goodness_of_fit_by_toys(workspace, tmp_path):
+    moved = json.loads(workspace.read_text())
+    moved["observations"][0]["data"][::2] = [30.0] * 10
+    path = tmp_path / "moved.json"
+    path.write_text(json.dumps(moved))
+    result = fit(path, tmp_path / "fit", toys=300, seed=2, fixed={"tilt": 0.0})
+    stored = read(tmp_path / "fit")
+    assert stored["p_goodness_of_fit_toys"]["value"] < 0.01
+    assert stored["p_goodness_of_fit_toys"]["note"] == "0 of 300 pseudo-experiments"
+    assert stored["p_goodness_of_fit_toys"]["uncertainty"] == pytest.approx(1 / 300, rel=0.01)
+    assert stored["toys_failed"]["value"] == 0
+    assert "Goodness of fit" in result.figures
+    page = (tmp_path / "fit" / "report.html").read_text()
+    assert "p_goodness_of_fit_toys" in page or "Goodness of fit" in page
+    assert "--fixed.tilt=0.0 --toys=300 --seed=2" in page
+    with pytest.raises(ValueError, match="there is none of Asimov data; leave it out"):
+        fit(path, tmp_path / "closed", toys=10, observed=False)
+
+
+def test_a_fit_without_degrees_of_freedom_has_no_goodness(tmp_path):
+    path = tmp_path / "w.json"
+    statistics.write_workspace(path, workspaces.counting(10, 50, 60))
+    result = fit(path, tmp_path / "fit", toys=10)
+    assert "The goodness of fit is not defined" in result.note
+    assert not {"p_goodness_of_fit", "p_goodness_of_fit_toys"} & set(result.numbers)
 
 
 def test_blinded_fit_never_looks_at_the_data(workspace, tmp_path):
@@ -83,6 +115,10 @@ def test_limit(workspace, tmp_path):
     np.testing.assert_allclose(observed, 0.05, atol=1e-5)
     assert stored["cls_observed"] == statistics.cls(model, 1.0).observed[0]
     assert (tmp_path / "limit" / "figures" / "cls.svg").exists()
+    assert (tmp_path / "limit" / "report.html").exists()
+    table = yaml.safe_load((tmp_path / "limit" / "hepdata" / "cls.yaml").read_text())
+    names = [each["header"]["name"] for each in table["dependent_variables"]]
+    assert names[0] == "CLs observed" and "CLs expected +2 sigma" in names
 
 
 def test_significance_with_pseudo_experiments(workspace, tmp_path):
@@ -94,7 +130,13 @@ def test_significance_with_pseudo_experiments(workspace, tmp_path):
     assert numbers["toys_failed"].value == 0
     difference = numbers["p_observed_toys"].value - found.p_observed
     assert abs(difference) < 4 * numbers["p_observed_toys"].uncertainty + 0.002
-    assert "Pseudo-experiments" in result.figures
+    assert {"Pseudo-experiments", "Likelihood scan"} == set(result.figures)
+    # the profile at no signal is Z^2
+    table = yaml.safe_load((tmp_path / "z" / "hepdata" / "likelihood_scan.yaml").read_text())
+    for column, z in zip(table["dependent_variables"], ("observed", "expected"), strict=True):
+        assert column["values"][0]["value"] == pytest.approx(
+            numbers[f"z_{z}"].value ** 2, abs=1e-3
+        )
 
 
 def test_results_are_not_replaced_by_accident(workspace, tmp_path):

@@ -29,8 +29,31 @@ Array = NDArray[np.float64]
 
 
 def simple_significance(s: ArrayLike, b: ArrayLike) -> Array:
-    """s / sqrt(b) of s signal and b background events, b > 0."""
-    return np.asarray(s, np.float64) / np.sqrt(np.asarray(b, np.float64))
+    """s / sqrt(b) of s signal and b background events; without background as `_without`.
+
+    Raises:
+        ValueError: background below 0.
+    """
+    signal, background = np.broadcast_arrays(np.asarray(s, np.float64), _not_negative(b))
+    known = background > 0
+    ratio = signal / np.sqrt(np.where(known, background, 1.0))
+    return np.where(known, ratio, _without(signal))
+
+
+def _without(s: Array) -> Array:
+    """The significance of s events where no background is expected: its limit for b -> 0."""
+    return np.where(s > 0, np.inf, 0.0)
+
+
+def _not_negative(b: ArrayLike) -> Array:
+    background = np.asarray(b, np.float64)
+    if (background < 0).any():
+        message = (
+            f"{background.min():.3g} background events have no significance; leave out bins or "
+            "cuts whose negative weights outweigh the others"
+        )
+        raise ValueError(message)
+    return background
 
 
 def ams(s: ArrayLike, b: ArrayLike, b_r: float = 10.0) -> Array:
@@ -50,20 +73,29 @@ def asimov_significance(s: ArrayLike, b: ArrayLike, sigma_b: ArrayLike = 0.0) ->
     $$Z^2 = 2\Big[n \ln\frac{n (b + \sigma^2)}{b^2 + n \sigma^2} - \frac{b^2}{\sigma^2}
     \ln\Big(1 + \frac{\sigma^2 s}{b (b + \sigma^2)}\Big)\Big],\quad n = s + b$$
 
+    Without background any signal is infinitely significant, b -> 0; if that nothing is uncertain,
+    nothing is known of it, and the limit is 0.
+
     Args:
         s: (...) signal events, >= 0; negative ones, from negative weights, count as 0.
-        b: (...) background events, > 0.
+        b: (...) background events.
         sigma_b: (...) uncertainty of the background, in events.
+
+    Raises:
+        ValueError: background below 0.
     """
-    s, b = np.maximum(np.asarray(s, np.float64), 0), np.asarray(b, np.float64)
-    n, variance = s + b, np.square(np.asarray(sigma_b, np.float64))
+    s, expected = np.maximum(np.asarray(s, np.float64), 0), _not_negative(b)
+    none, variance = expected == 0, np.square(np.asarray(sigma_b, np.float64))
+    b = np.where(none, 1.0, expected)
+    n = s + b
     exact = n * np.log1p(s / b) - s
     if variance.any():
         v = np.where(variance > 0, variance, 1.0)
         known = n * np.log(n * (b + v) / (b**2 + n * v))
         known -= b**2 / v * np.log1p(v * s / (b * (b + v)))
         exact = np.where(variance > 0, known, exact)
-    return np.sqrt(np.maximum(2 * exact, 0))
+    limit = np.where(variance > 0, 0.0, _without(s))
+    return np.where(none, limit, np.sqrt(np.maximum(2 * exact, 0)))
 
 
 #: name -> significance of (s, b, relative uncertainty of b)

@@ -17,6 +17,7 @@ from fivesigma.statistics import BANDS, CLs, Impact, Pull, Scan
 __all__ = [
     "cls_scan",
     "correlation_matrix",
+    "goodness_distribution",
     "likelihood_scan",
     "parameter_pulls",
     "parameter_ranking",
@@ -234,11 +235,23 @@ def statistic_distribution(q: ArrayLike, observed: float | None = None) -> Figur
     figure, axes = canvas()
     top = max(float(values.max()), observed or 0.0, 4.0) * 1.08
     edges = np.linspace(0, top, 41)
-    counts, _ = np.histogram(values, edges)
     # half of all lie at 0: they would stand above all else
     expected = 0.5 * values.size * np.diff(chi2.cdf(edges, 1))
     expected[0] += 0.5 * values.size
     axes.stairs(expected, edges, color=PALETTE[1], linewidth=1.4, label="½ δ(0) + ½ χ²(1)")
+    highest = max(_toys(axes, values, edges, observed), expected.max())
+    axes.set_yscale("log")
+    axes.set_ylim(0.3, 3 * highest)
+    axes.set_xlim(0, top)
+    axes.set_xlabel("q₀")
+    axes.set_ylabel("pseudo-experiments")
+    legend(axes)
+    return figure
+
+
+def _toys(axes: Axes, values: np.ndarray, edges: np.ndarray, observed: float | None) -> float:
+    """Pseudo-experiments in bins, and where the data are; the highest bin."""
+    counts, _ = np.histogram(values, edges)
     centres = (edges[1:] + edges[:-1]) / 2
     axes.errorbar(
         centres[counts > 0], counts[counts > 0], np.sqrt(counts[counts > 0]),
@@ -246,10 +259,33 @@ def statistic_distribution(q: ArrayLike, observed: float | None = None) -> Figur
     )  # fmt: skip
     if observed is not None:
         axes.axvline(observed, color=PALETTE[0], linewidth=1.6, label="observed")
-    axes.set_yscale("log")
-    axes.set_ylim(0.3, 3 * max(counts.max(), expected.max()))
-    axes.set_xlim(0, top)
-    axes.set_xlabel("q₀")
+    return float(counts.max())
+
+
+@styled
+def goodness_distribution(q: ArrayLike, observed: float, degrees_of_freedom: int) -> Figure:
+    """Goodness of fit of pseudo-experiments, and the chi-squared that it tends to.
+
+    Args:
+        q: (n,) -2 ln of the likelihood ratio to the saturated model; NaN are left out.
+        observed: that of the data.
+        degrees_of_freedom: of the chi-squared.
+
+    Raises:
+        ValueError: no values.
+    """
+    values = np.asarray(q, np.float64)
+    values = values[np.isfinite(values)]
+    refuse_empty("pseudo-experiments", values)
+    figure, axes = canvas()
+    edges = np.linspace(0, max(float(values.max()), observed) * 1.08, 41)
+    expected = values.size * np.diff(chi2.cdf(edges, degrees_of_freedom))
+    label = f"χ²({degrees_of_freedom})"
+    axes.stairs(expected, edges, color=PALETTE[1], linewidth=1.4, label=label)
+    highest = max(_toys(axes, values, edges, observed), expected.max())
+    axes.set_ylim(0, 1.35 * highest)
+    axes.set_xlim(0, edges[-1])
+    axes.set_xlabel("−2 ln L against the saturated model")
     axes.set_ylabel("pseudo-experiments")
     legend(axes)
     return figure

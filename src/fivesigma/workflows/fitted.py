@@ -12,30 +12,29 @@ from fivesigma import statistics
 from fivesigma.plots.stacks import stack
 from fivesigma.plots.statistics import (
     correlation_matrix,
+    goodness_distribution,
     likelihood_scan,
     parameter_pulls,
     parameter_ranking,
 )
 from fivesigma.results import Number, Table
-from fivesigma.statistics import Fit, Impact, Impacts, Model, Yields
+from fivesigma.statistics import Fit, Impact, Impacts, Model, Scan, Yields
 
-__all__ = ["MU", "fit_figures", "fit_numbers", "fit_tables"]
+__all__ = ["MU", "fit_figures", "fit_numbers", "fit_tables", "goodness", "profile"]
 
 #: what results call the parameter of interest, whatever its name in the workspace
 MU = "mu"
 
 
-def fit_numbers(result: Fit, observed: bool) -> dict[str, Number]:
-    """The signal strength with the interval of its profile, what its uncertainty is made of.
-
-    Of Asimov data there is no goodness of fit: they are what the model expects.
-    """
+def fit_numbers(result: Fit) -> dict[str, Number]:
+    """The signal strength with the interval of its profile, what its uncertainty is made of."""
     model = result.model
     numbers: dict[str, Number] = {}
     if result.uncertainty[model.poi] > 0:
         ends = statistics.interval(model, data=result.data, fixed=_held(result))
         up, down = ends.high - ends.best, ends.best - ends.low
         note = f"+{up:.3g} −{down:.3g}, 68.3 % interval of the likelihood profile"
+        note += f"; {ends.note}" if ends.note else ""
         numbers[MU] = Number(result.mu, (up + down) / 2, note=note)
         # at a bound the covariance, and what is made of it, has no meaning
         parts = statistics.breakdown(result) if min(up, down) > 0 else {}
@@ -44,13 +43,49 @@ def fit_numbers(result: Fit, observed: bool) -> dict[str, Number]:
             numbers[key] = Number(size, note="from the Hessian")
     else:
         numbers[MU] = Number(result.mu, note="held")
-    good = statistics.goodness_of_fit(result)
-    if observed and good.degrees_of_freedom > 0:
-        note = f"{good.degrees_of_freedom} degrees of freedom"
-        numbers["chi2_saturated"] = Number(good.chi2, note=note)
-        numbers["p_goodness_of_fit"] = Number(good.p_value, note="saturated model, asymptotic")
     numbers["converged"] = Number(float(result.converged))
     return numbers
+
+
+def goodness(
+    result: Fit, toys: int = 0, seed: int = 1
+) -> tuple[dict[str, Number], dict[str, Figure], str]:
+    """How well the data are described, asymptotic and by pseudo-experiments.
+
+    Args:
+        result: a fit to observed data: Asimov data are what the model expects.
+        toys: pseudo-experiments; 0: the asymptotic formula alone.
+        seed: of them.
+
+    Returns:
+        Numbers, a figure if there are pseudo-experiments, and a note.
+    """
+    good = statistics.goodness_of_fit(result)
+    if not good.degrees_of_freedom > 0:
+        note = "The goodness of fit is not defined: there are no more bins than free parameters"
+        return {}, {}, note
+    note = f"{good.degrees_of_freedom} degrees of freedom"
+    numbers = {
+        "chi2_saturated": Number(good.chi2, note=note),
+        "p_goodness_of_fit": Number(good.p_value, note="saturated model, asymptotic"),
+    }
+    if not toys or not result.converged:
+        return numbers, {}, ""
+    drawn = statistics.goodness_by_toys(result, toys, seed)
+    numbers["toys_failed"] = Number(drawn.failed)
+    if drawn.failed == drawn.q.size:
+        return numbers, {}, drawn.note
+    numbers["p_goodness_of_fit_toys"] = statistics.p_value(drawn, good.chi2)
+    figure = goodness_distribution(drawn.q, good.chi2, good.degrees_of_freedom)
+    return numbers, {"Goodness of fit": figure}, drawn.note
+
+
+def profile(result: Fit) -> Scan | None:
+    """The likelihood along the parameter of interest; None where it is held."""
+    model = result.model
+    if not result.uncertainty[model.poi] > 0:
+        return None
+    return statistics.scan(model, data=result.data, fixed=_held(result))
 
 
 def fit_tables(result: Fit, ranked: Impacts | None, observed: bool) -> dict[str, Table]:
@@ -64,7 +99,9 @@ def fit_tables(result: Fit, ranked: Impacts | None, observed: bool) -> dict[str,
     return tables if ranked is None else {**tables, "Impacts": _impacts(ranked)}
 
 
-def fit_figures(result: Fit, ranked: Impacts | None, observed: bool) -> dict[str, Figure]:
+def fit_figures(
+    result: Fit, ranked: Impacts | None, scanned: Scan | None, observed: bool
+) -> dict[str, Figure]:
     """Pulls, ranking, correlations, likelihood profile, and every region before and after."""
     model, pulls = result.model, statistics.pulls(result)
     figures = {"Pulls": parameter_pulls(pulls)} if pulls else {}
@@ -74,9 +111,8 @@ def fit_figures(result: Fit, ranked: Impacts | None, observed: bool) -> dict[str
     if free.size > 1:
         names = [model.parameters.names[index] for index in free]
         figures["Correlations"] = correlation_matrix(names, result.correlation[np.ix_(free, free)])
-    if result.uncertainty[model.poi] > 0:
-        found = statistics.scan(model, data=result.data, fixed=_held(result))
-        figures["Likelihood scan"] = likelihood_scan({"": found}, MU)
+    if scanned is not None:
+        figures["Likelihood scan"] = likelihood_scan({"": scanned}, MU)
     for prefit, title in ((True, "before the fit"), (False, "after the fit")):
         for each in statistics.yields(result, prefit=prefit):
             figures[f"{each.channel} {title}"] = _spectrum(model, each, title, observed)

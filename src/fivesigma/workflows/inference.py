@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 
 from fivesigma import statistics
 from fivesigma.plots.statistics import cls_scan, likelihood_scan, statistic_distribution
-from fivesigma.plots.style import STYLE
-from fivesigma.report import write_report, write_results
-from fivesigma.report.figures import write_figures
 from fivesigma.results import Number, Result, Table
 from fivesigma.search.measurement import is_blinded
 from fivesigma.search.samples import expanded
@@ -30,8 +23,8 @@ from fivesigma.workflows.fitted import (
     profile,
 )
 from fivesigma.workflows.signals import cls_of_signals
-from fivesigma.workflows.steps import StoredFigure
 from fivesigma.workflows.submission import cls_table, fit_tables_of, scan_table, write_tables
+from fivesigma.workflows.written import written
 
 __all__ = ["fit", "limit", "significance"]
 
@@ -88,16 +81,15 @@ def fit(
     """
     model = _loaded(workspace, out, measurement, poi, patch, overwrite)
     blind = _blind(model, measurement, observed)
+    if toys and blind:
+        message = "--toys test the goodness of fit, and there is none of Asimov data; leave it out"
+        raise ValueError(message)
+    chosen = {"measurement": measurement, "poi": poi, "patch": patch, "fixed": fixed or {}}
+    asked = _asked(observed, **chosen, impacts=impacts, toys=toys, seed=seed)
     observed = not blind
     data = model.data if observed else model.asimov(1.0)
     result = statistics.fit(model, data, fixed=fixed)
     ranked = statistics.impacts(result) if impacts else None
-    if toys and blind:
-        message = (
-            "toys test the goodness of fit, of which Asimov data have none; leave them out, or fit "
-            "what was observed"
-        )
-        raise ValueError(message)
     scanned = profile(result)
     good, drawn, told = goodness(result, toys, seed) if observed else ({}, {}, "")
     made = Result(
@@ -112,7 +104,7 @@ def fit(
         if scanned:
             tables["likelihood_scan"] = scan_table({"": scanned}, MU)
         write_tables(out / "hepdata", tables)
-    return _written(made, workspace, out, "fit", overwrite)
+    return written(made, workspace, out, "fit", asked, overwrite)
 
 
 def limit(
@@ -155,6 +147,8 @@ def limit(
     """
     model = _loaded(workspace, out, measurement, poi, patch, overwrite)
     blind = _blind(model, measurement, observed)
+    chosen = {"measurement": measurement, "poi": poi, "patch": patch}
+    asked = _asked(observed, **chosen, signals=signals, level=level)
     observed = not blind
     data = model.data if observed else model.asimov(0.0)
     found = statistics.limit(model, data, level=level)
@@ -183,8 +177,9 @@ def limit(
     figures = {"CLs": cls_scan(found.scan, level, MU, observed)}
     troubles = dict.fromkeys((found.note, nominal.note))
     made = Result("Upper limit", numbers, figures, tables, _note(model, blind, *troubles))
-    write_tables(out / "hepdata", {"cls": cls_table(found.scan, MU, observed)})
-    return _written(made, workspace, out, "limit", overwrite)
+    if observed:
+        write_tables(out / "hepdata", {"cls": cls_table(found.scan, MU, observed)})
+    return written(made, workspace, out, "limit", asked, overwrite)
 
 
 def significance(
@@ -226,6 +221,8 @@ def significance(
     """
     model = _loaded(workspace, out, measurement, poi, patch, overwrite)
     blind = _blind(model, measurement, observed)
+    chosen = {"measurement": measurement, "poi": poi, "patch": patch}
+    asked = _asked(observed, **chosen, toys=toys, seed=seed)
     observed = not blind
     data = model.data if observed else model.asimov(1.0)
     found = statistics.significance(model, data)
@@ -237,7 +234,7 @@ def significance(
         numbers["z_expected"] = Number(found.expected, note="asymptotic, Asimov data of mu = 1")
         numbers["p_expected"] = Number(found.p_expected, note="asymptotic, one-sided")
     scans = _profiles(model, data if observed else None, found.mu)
-    figures: dict[str, Any] = {"Likelihood scan": likelihood_scan(scans, MU)}
+    figures: dict[str, Any] = {"Likelihood scan": likelihood_scan(scans, MU)} if scans else {}
     notes = [found.note, *(each.note for each in scans.values())]
     goal = found.q0 if observed else found.expected**2
     if toys and np.isfinite(goal):
@@ -252,8 +249,9 @@ def significance(
         figures["Pseudo-experiments"] = statistic_distribution(drawn.q, goal if observed else None)
         notes.append(drawn.note)
     made = Result("Significance", numbers, figures, {}, _note(model, blind, *notes))
-    write_tables(out / "hepdata", {"likelihood_scan": scan_table(scans, MU)})
-    return _written(made, workspace, out, "significance", overwrite)
+    if observed and scans:
+        write_tables(out / "hepdata", {"likelihood_scan": scan_table(scans, MU)})
+    return written(made, workspace, out, "significance", asked, overwrite)
 
 
 def _profiles(model: Model, data: np.ndarray | None, mu: float) -> dict[str, Scan]:
@@ -261,11 +259,12 @@ def _profiles(model: Model, data: np.ndarray | None, mu: float) -> dict[str, Sca
     values = np.linspace(0.0, 2 * max(mu, 1.0), 41)
     asimov = statistics.profiled_asimov(model, 1.0, data)[0] if data is not None else None
     every = {"observed": data, "expected": model.asimov(1.0) if asimov is None else asimov}
-    return {
+    scans = {
         name: statistics.scan(model, values=values, data=each)
         for name, each in every.items()
         if each is not None
     }
+    return {name: each for name, each in scans.items() if np.isfinite(each.twice_delta_nll).any()}
 
 
 def _loaded(
@@ -292,32 +291,12 @@ def _blind(model: Model, measurement: str, observed: bool) -> str:
     return "" if observed else _BLIND
 
 
+def _asked(observed: bool, **options: Any) -> dict[str, Any]:
+    """What was asked for, as the command that repeats it takes it."""
+    return options if observed else {**options, "observed": "false"}
+
+
 def _note(model: Model, blind: str, *troubles: str) -> str:
     """What a reader must know before the numbers."""
     parts = [f"Parameter of interest: {model.poi_name}", blind, model.note, *troubles]
     return " ".join(f"{part}." for part in dict.fromkeys(parts) if part)
-
-
-def _drawn(figure: Figure) -> StoredFigure:
-    """A figure as SVG: it is shown in several places, and drawing it is what takes the time."""
-    stream = StringIO()
-    with rc_context(STYLE):
-        look: dict[str, Any] = {"facecolor": "none", "edgecolor": "none"}
-        figure.savefig(stream, format="svg", metadata={"Date": None}, **look)
-    return StoredFigure(stream.getvalue())
-
-
-def _written(made: Result, workspace: Path, out: Path, verb: str, overwrite: bool) -> Result:
-    made = replace(made, figures={name: _drawn(each) for name, each in made.figures.items()})
-    write_figures(out / "figures", made.figures)
-    write_report(
-        out / "report.html",
-        f"{made.title}: {workspace.name}",
-        [made],
-        {"Workspace": str(workspace)},
-        [f"fivesigma {verb} {workspace} {out}"],
-        headline=dict(list(made.numbers.items())[:4]),
-        overwrite=True,
-    )
-    write_results(out / "results.json", [made], overwrite)
-    return made

@@ -13,8 +13,9 @@ from fivesigma.statistics.spectra.model import Model
 __all__ = ["check_histogram", "check_positive", "inside", "problems"]
 
 Array = NDArray[np.float64]
-#: parameters this near to a bound, in units of its distance from the other, are at it
-_AT_BOUND = 1e-4
+#: parameters this near to a bound, in units of its distance from the other and of their error, are
+#: at it: a few events among many lie near to 0 and yet are measured
+_AT_BOUND, _OF_ERROR = 1e-4, 0.1
 #: two parameters correlated like this are not told apart
 _DEGENERATE = 0.999
 
@@ -66,7 +67,8 @@ def check_histogram(model: Model, counts: Array, edges: Array, variances: Array)
     if not (np.isfinite(edges).all() and (np.diff(edges) > 0).all()):
         message = "edges of bins must be finite and rise"
         raise ValueError(message)
-    if not np.allclose([edges[0], edges[-1]], model.limits):
+    low, high = model.limits
+    if not np.allclose([edges[0], edges[-1]], model.limits, rtol=0, atol=1e-6 * (high - low)):
         message = (
             f"bins from {edges[0]:g} to {edges[-1]:g}, but the model's range is "
             f"{model.limits[0]:g} to {model.limits[1]:g}; make them the same"
@@ -113,8 +115,10 @@ def problems(model: Model, minuit: Minuit, theta: Array, events: float) -> list[
             "give starting values, fix parameters, or choose simpler shapes"
         )
     lower, upper = model.bounds(events)
-    for name, value, low, high in zip(model.names, theta, lower, upper, strict=True):
-        if min(value - low, high - value) < _AT_BOUND * (high - low):
+    errors = np.full(len(theta), np.inf) if minuit.covariance is None else np.array(minuit.errors)
+    rows = zip(model.names, theta, lower, upper, errors, strict=True)
+    for name, value, low, high, error in rows:
+        if min(value - low, high - value) <= min(_AT_BOUND * (high - low), _OF_ERROR * error):
             which = "lower" if value - low < high - value else "upper"
             bound = low if which == "lower" else high
             found.append(

@@ -66,7 +66,8 @@ class Fit:
     @property
     def weighted(self) -> bool:
         """Whether the data have weights."""
-        return not np.allclose(self.counts, self.variances)
+        # relative alone: weights may be as small as they like
+        return not np.allclose(self.counts, self.variances, rtol=1e-6, atol=0)
 
     @property
     def chi2(self) -> float:
@@ -84,9 +85,9 @@ class Fit:
     def p_value(self) -> float:
         """Probability of a fit at least as bad, by the chi-squared distribution.
 
-        It needs some five events in most bins.
+        It needs some five events in most bins. NaN without degrees of freedom: it is not defined.
         """
-        return float(chi2.sf(self.chi2, self.ndf)) if self.ndf > 0 else 1.0
+        return float(chi2.sf(self.chi2, self.ndf)) if self.ndf > 0 else float("nan")
 
     def numbers(self, unit: str = "") -> dict[str, Number]:
         """All parameters by full name, tied ones with scaled errors, fixed ones with none.

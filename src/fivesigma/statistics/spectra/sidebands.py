@@ -69,7 +69,8 @@ class Sideband:
         visible: (B,) bins of the sidebands.
         trials: all functions that were fitted.
         best: the one that predicts.
-        choice: uncertainty from the choice of the function.
+        choice: uncertainty from the choice of the function; NaN where no other could be fitted.
+        note: that it is not known, and functions that were left out.
     """
 
     window: Limits
@@ -79,6 +80,7 @@ class Sideband:
     trials: tuple[Trial, ...]
     best: Trial
     choice: float
+    note: str = ""
 
     @property
     def prediction(self) -> float:
@@ -87,8 +89,8 @@ class Sideband:
 
     @property
     def uncertainty(self) -> float:
-        """Statistical uncertainty and that of the choice, in quadrature."""
-        return float(np.hypot(self.best.statistical, self.choice))
+        """Statistical uncertainty and that of the choice, if it is known, in quadrature."""
+        return float(np.hypot(self.best.statistical, np.nan_to_num(self.choice)))
 
 
 def f_test(first: tuple[float, int], second: tuple[float, int], bins: int) -> float:
@@ -188,7 +190,8 @@ def fit_sidebands(
     a probability below `threshold` to do so by chance. Of the families' choices that with the
     smallest deviance + number of parameters predicts (discrete profiling, arXiv:1408.6865, with
     the penalty of its section 5). The largest difference of the other families' choices to it is
-    the uncertainty of the choice; of one family, that of its next order.
+    the uncertainty of the choice; of one family, that of its next order. Functions whose fit found
+    no minimum do not count; where no other is left, the uncertainty is not known.
 
     Args:
         counts: (B,) events; those in the window are not looked at.
@@ -198,8 +201,12 @@ def fit_sidebands(
         threshold: of the F-test.
 
     Raises:
-        ValueError: unknown family, bad window or counts, or too few bins for the first function.
+        ValueError: unknown family, threshold, bad window or counts, or too few bins for the first
+            function.
     """
+    if not 0 < threshold < 1:
+        message = f"threshold {threshold:g} of the F-test; give a probability, e.g. 0.05"
+        raise ValueError(message)
     n, bins = np.asarray(counts, dtype=np.float64), np.asarray(edges, dtype=np.float64)
     if n.shape != (len(bins) - 1,) or not np.isfinite(n).all() or (n < 0).any():
         message = f"counts {n.shape} for edges {bins.shape}: expected (B,) finite, not negative"
@@ -212,9 +219,8 @@ def fit_sidebands(
     if n.sum() == 0:
         message = f"no events beside the window {window[0]:g} to {window[1]:g}; widen the range"
         raise ValueError(message)
-    trials = [
-        t for name in families for t in _family(family_named(name), n, bins, visible, threshold)
-    ]
+    found = {name: _family(family_named(name), n, bins, visible, threshold) for name in families}
+    trials = [trial for of in found.values() for trial in of]
     chosen = [trial for trial in trials if trial.chosen]
     best = min(chosen, key=lambda trial: trial.deviance + trial.parameters)
     if not best.converged:
@@ -223,9 +229,22 @@ def fit_sidebands(
             "choose another family, or wider sidebands"
         )
         raise ValueError(message)
-    others = chosen if len(families) > 1 else trials[trials.index(best) :]
-    choice = max(abs(trial.prediction - best.prediction) for trial in others)
-    return Sideband(window, bins, n, visible, tuple(trials), best, choice)
+    own = next(of for of in found.values() if best in of)
+    rivals = [each for each in chosen if each is not best] or own[own.index(best) + 1 :]
+    usable = [each.prediction for each in rivals if each.converged]
+    choice = max((abs(value - best.prediction) for value in usable), default=float("nan"))
+    return Sideband(window, bins, n, visible, tuple(trials), best, choice, _note(rivals, usable))
+
+
+def _note(rivals: Sequence[Trial], usable: Sequence[float]) -> str:
+    lost = [each.shape for each in rivals if not each.converged]
+    told = [f"no minimum was found for {', '.join(lost)}, which do not count"] if lost else []
+    if not usable:
+        told.append(
+            "the uncertainty from the choice of the function is not known: no other could be "
+            "fitted; name another family"
+        )
+    return "; ".join(told)
 
 
 def _family(

@@ -51,6 +51,12 @@ def _check_range(range: tuple[float, ...], what: str = "range") -> tuple[float, 
     return range[0], range[1]
 
 
+def _check_bins(bins: int, least: int) -> None:
+    if bins < least:
+        message = f"bins: got {bins}, expected at least {least}"
+        raise ValueError(message)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Peak:
     """A resonance.
@@ -109,9 +115,7 @@ class SpectrumFit:
         if self.background is not None and shape_named(self.background).peak:
             message = f"background {self.background!r} is a peak; choose e.g. exponential"
             raise ValueError(message)
-        if self.bins < 2:
-            message = f"bins: got {self.bins}, expected at least 2"
-            raise ValueError(message)
+        _check_bins(self.bins, 2)
         for name, peak in self.peaks.items():
             other = self.peaks.get(peak.like)
             if peak.like and (other is None or other.like or other.shape != peak.shape):
@@ -205,6 +209,13 @@ class Sidebands:
     def __post_init__(self) -> None:
         _check_range(self.range)
         _check_range(self.window, "window")
+        _check_bins(self.bins, 3)  # the window and a bin on each side of it
+        if not 0 < self.threshold < 1:
+            message = f"threshold: got {self.threshold:g}, expected a probability, e.g. 0.05"
+            raise ValueError(message)
+        if not self.families:
+            message = "families: got none, expected e.g. [exponential, bernstein]"
+            raise ValueError(message)
         for name in self.families:
             family_named(name)
 
@@ -224,6 +235,7 @@ class Overview:
     resonances: tuple[str, ...] = tuple(RESONANCES)
 
     def __post_init__(self) -> None:
+        _check_bins(self.bins, 1)
         if self.range and _check_range(self.range)[0] <= 0:
             message = f"range: got {list(self.range)}, expected one above 0: it is logarithmic"
             raise ValueError(message)

@@ -12,7 +12,7 @@ from fivesigma.plots.spectra import mass_spectrum, sideband_fit, spectrum_fit
 from fivesigma.report import format_number
 from fivesigma.results import Number, Result, Table
 from fivesigma.statistics.spectra import YIELD, Fit, fit_events, fit_histogram, fit_sidebands
-from fivesigma.units import mass
+from fivesigma.units import mass, width
 from fivesigma.workflows.spectra.options import Overview, Sidebands, Spectrum, SpectrumFit
 
 __all__ = ["measure"]
@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 _SIGNIFICANT = 3.0
 #: a fit worse than this is pointed out
 _BAD_FIT = 0.01
+#: PDG numbers of those whose mass is defined with a width that grows with s, the Z and the W
+_RUNNING_WIDTH = (23, 24)
 
 
 def measure(described: Spectrum, values: Array, *, unblind: bool = False) -> list[Result]:
@@ -113,7 +115,7 @@ def _fitted(described: Spectrum, name: str, options: SpectrumFit, values: Array)
         numbers,
         {f"Fit {name}": figure},
         {f"Peaks of {name}": _peak_table(options, found, shifts)},
-        _note(name, fit, shifts),
+        _note(name, fit, options, shifts),
     )
 
 
@@ -138,14 +140,29 @@ def _deviations(
         number, measured = options.pdg(name), found[f"{name}/mass"]
         if number is None or described.unit != "GeV" or measured.uncertainty == 0 or peak.like:
             continue
-        value = mass(number)
+        value, own = mass(number), _definition(number)
         shifts[name] = Number(
             100 * (measured.value / value - 1),
             100 * measured.uncertainty / value,
             "%",
-            f"against {value:.5g} GeV of the PDG",
+            f"against {value:.5g} GeV of the PDG" + (f", of which {own}" if own else ""),
         )
     return shifts
+
+
+def _definition(number: int | None) -> str:
+    """What the definition of the PDG's mass makes of its deviation from the maximum of a line.
+
+    A width that grows with s puts the maximum, where a line of fixed width has its mass, at
+    m / sqrt(1 + (gamma / m)^2) (D. Bardin et al., Phys. Lett. B206 (1988) 539; PDG, Z boson).
+    """
+    if number not in _RUNNING_WIDTH:
+        return ""
+    share = 1 / np.sqrt(1 + (width(number) / mass(number)) ** 2) - 1
+    return (
+        f"{100 * share:.3f} % ({1000 * share * mass(number):.0f} MeV) are the definition: the "
+        "PDG's mass belongs to a width that grows with s"
+    )
 
 
 def _lines(fit: Fit, options: SpectrumFit, found: Mapping[str, Number], unit: str) -> list[str]:
@@ -176,14 +193,14 @@ def _peak_table(
     rows: list[tuple[str | Number, ...]] = []
     for name, peak in options.peaks.items():
         number = options.pdg(name)
-        width = found.get(f"{name}/sigma") or found.get(f"{name}/gamma")
+        wide = found.get(f"{name}/sigma") or found.get(f"{name}/gamma")
         rows.append(
             (
                 name,
                 found[f"{name}/mass"],
                 Number(mass(number), unit="GeV") if number else "–",
                 shifts.get(name, "–"),
-                width or "–",
+                wide or "–",
                 found[f"{name}/{YIELD}"],
                 peak.shape,
             )
@@ -191,7 +208,7 @@ def _peak_table(
     return Table(("Peak", "Mass", "PDG", "Deviation", "Width", "Events", "Shape"), tuple(rows))
 
 
-def _note(name: str, fit: Fit, shifts: Mapping[str, Number]) -> str:
+def _note(name: str, fit: Fit, options: SpectrumFit, shifts: Mapping[str, Number]) -> str:
     """Problems, and where deviations from the PDG masses come from."""
     told = [f"{name}: {problem}." for problem in fit.problems]
     if fit.p_value < _BAD_FIT:
@@ -199,7 +216,7 @@ def _note(name: str, fit: Fit, shifts: Mapping[str, Number]) -> str:
             f"{name}: the fit is bad (p = {fit.p_value:.2g}); choose another shape or background."
         )
     for peak, shift in shifts.items():
-        ratio = shift.value / shift.uncertainty
+        ratio, own = shift.value / shift.uncertainty, _definition(options.pdg(peak))
         cause = (
             "more than statistics give: the momentum scale, or radiation that the shape leaves "
             "out, may move it"
@@ -208,7 +225,7 @@ def _note(name: str, fit: Fit, shifts: Mapping[str, Number]) -> str:
         )
         told.append(
             f"{peak}: mass {format_number(shift)} from the PDG value, {abs(ratio):.1f} "
-            f"statistical errors, {cause}."
+            f"statistical errors, {cause}." + (f" Of it {own}." if own else "")
         )
     return " ".join(told)
 
@@ -221,10 +238,11 @@ def _predicted(
     counts, edges = np.histogram(_in_range(values, limits), options.bins, limits)
     found = fit_sidebands(counts, edges, window, options.families, options.threshold)
     numbers = {
-        f"{name}/predicted": Number(found.prediction, found.uncertainty, "events"),
+        f"{name}/predicted": Number(found.prediction, found.uncertainty, "events", found.note),
         f"{name}/predicted_statistical": Number(found.best.statistical, unit="events"),
-        f"{name}/predicted_choice": Number(found.choice, unit="events"),
     }
+    if np.isfinite(found.choice):
+        numbers[f"{name}/predicted_choice"] = Number(found.choice, unit="events")
     if unblind:
         observed = float(counts[~found.visible].sum())
         numbers[f"{name}/observed"] = Number(observed, unit="events")
@@ -243,12 +261,12 @@ def _predicted(
             Number(trial.parameters),
             f"{trial.deviance:.1f}/{trial.ndf}",
             f"{trial.f_probability:.3f}",
-            Number(trial.prediction, trial.statistical),
+            Number(trial.prediction, trial.statistical) if trial.converged else "no minimum",
             "predicts" if trial.shape == found.best.shape else "yes" if trial.chosen else "no",
         )
         for trial in found.trials
     )
     columns = ("Function", "Parameters", "Deviance/ndf", "F-test", "In the window", "Chosen")
-    return Result(
-        f"Window {name}", numbers, {f"Window {name}": figure}, {"": Table(columns, rows)}
-    )
+    note = f"{name}: {found.note}." if found.note else ""
+    tables = {"": Table(columns, rows)}
+    return Result(f"Window {name}", numbers, {f"Window {name}": figure}, tables, note)
