@@ -9,10 +9,20 @@ SOURCE = Path(__file__).parents[1] / "src" / "fivesigma"
 
 #: first part of the module's path -> layer
 LAYERS = {
-    **dict.fromkeys(("units", "geometry", "results", "progress", "storage"), 0),
+    **dict.fromkeys(("units", "geometry", "results", "progress", "storage", "references"), 0),
     **dict.fromkeys(("events", "expressions", "features"), 1),
     **dict.fromkeys(
-        ("datasets", "production", "shards", "manifests", "workers", "formats", "inputs"), 2
+        (
+            "datasets",
+            "production",
+            "shards",
+            "manifests",
+            "stages",
+            "workers",
+            "formats",
+            "inputs",
+        ),
+        2,
     ),
     **dict.fromkeys(("caches", "kinematics", "preparation", "batches", "images"), 2),
     **dict.fromkeys(("models", "losses"), 2),

@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 #: public name -> module
 _NAMES = {
     "analyse": "fivesigma.workflows.analyse",
+    "cite": "fivesigma.workflows.cite",
     "classifier": "fivesigma.workflows.classifier",
     "compare": "fivesigma.workflows.evaluate",
     "convert": "fivesigma.workflows.convert",

@@ -43,6 +43,7 @@ VERBS = {
     "significance": ("fivesigma.workflows.inference", "discovery significance, also by toys"),
     "limit": ("fivesigma.workflows.inference", "CLs upper limit with bands"),
     "spectrum": ("fivesigma.workflows.spectrum", "peaks in a mass spectrum, fitted"),
+    "cite": ("fivesigma.workflows.cite", "what to cite for a run, a dataset, an analysis ..."),
     "info": (
         "fivesigma.workflows.info",
         "versions, processes, recipes, models; or one dataset or run",

@@ -15,6 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from fivesigma.plots import to_svg
+from fivesigma.references import Reference
 from fivesigma.report.numbers import (
     collect,
     format_number,
@@ -129,6 +130,7 @@ def write_report(
     *,
     summary: str = "",
     headline: Mapping[str, Number] | None = None,
+    references: Sequence[Reference] = (),
     software: Mapping[str, str] | None = None,
     date: str | None = None,
     beside: bool = True,
@@ -144,6 +146,7 @@ def write_report(
         commands: exactly what was typed.
         summary: a few sentences below the title.
         headline: label -> the numbers on top; default: those of the tagger of the highest AUC.
+        references: works to cite.
         software: package -> version; default: `versions()`.
         date: default: now, UTC, to the minute.
         beside: link to a `results.json` in the same folder.
@@ -170,6 +173,7 @@ def write_report(
         facts=facts,
         sections=[_section(result, index) for index, result in enumerate(results, 1)],
         commands=list(commands),
+        references=list(references),
         software=versions() if software is None else software,
         beside=beside,
         date=date or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

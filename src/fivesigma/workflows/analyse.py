@@ -16,6 +16,7 @@ from fivesigma.report.figures import write_figures
 from fivesigma.results import Number, Result
 from fivesigma.search.description import Analysis, described, read_analysis
 from fivesigma.storage import locked, write_file
+from fivesigma.workflows.cite import cite
 from fivesigma.workflows.findings import cutflow
 from fivesigma.workflows.inferring import effect_of_pruning, inferred
 from fivesigma.workflows.selecting import Chosen, select_all
@@ -259,6 +260,7 @@ def _report(
         _facts(analysis),
         [command] if command else [],
         summary=_summary(numbers, observed),
+        references=cite([out / _MARK]),
         headline={text: numbers[name] for name, text in _HEADLINE.items() if name in numbers},
         overwrite=True,
     )

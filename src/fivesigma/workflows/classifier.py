@@ -23,6 +23,7 @@ from fivesigma.search.classifiers import (
     fit_folds,
     inputs_of,
 )
+from fivesigma.workflows.cite import cite
 from fivesigma.workflows.classified import Sample, sections
 from fivesigma.workflows.labelled import (
     Columns,
@@ -208,5 +209,6 @@ def _write(
         found,
         {"Events": counts, "Folds": str(folds.number), "Quantities": str(len(sample.quantities))},
         [f"fivesigma train classifier --config {out / next(iter(sample.trained))}/config.yaml"],
+        references=cite([out / name for name in sample.trained]),
         overwrite=overwrite,
     )

@@ -16,6 +16,7 @@ from fivesigma.report import collect, tagger_table, write_report, write_results
 from fivesigma.results import Number, Result, Table
 from fivesigma.runs import Run
 from fivesigma.workflows.caches import open_jets
+from fivesigma.workflows.cite import cite
 from fivesigma.workflows.scoring import Scored, load_runs, performance, score_runs
 
 __all__ = ["report"]
@@ -80,6 +81,7 @@ def report(
         _facts(dataset),
         list(commands) or [_command(runs, data, out)],
         summary=_summary(dataset, scored),
+        references=cite([*runs, dataset.path]),
         overwrite=overwrite,
     )
     write_results(out / "results.json", sections, overwrite=True)

@@ -184,6 +184,11 @@ def _inspect(found: Any, options: Any) -> Iterator[str]:
         yield f"written: {options.html}"
 
 
+def _cite(found: Any, options: Any) -> Iterator[str]:
+    for each in found:
+        yield each.bibtex + "\n" if options.bibtex else each.text
+
+
 def _info(text: Any, options: Any) -> Iterator[str]:
     yield text
 
@@ -214,5 +219,6 @@ SUMMARIES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "spectrum": _spectrum,
     "report": _report,
     "inspect": _inspect,
+    "cite": _cite,
     "info": _info,
 }
