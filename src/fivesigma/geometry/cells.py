@@ -42,12 +42,14 @@ class Tuning:
         maximum: (a, b) added to mean ln T: a + b ln y.
         shape: (a, b) added to mean ln alpha.
         spread: factors on the standard deviations of ln T and ln alpha.
+        correlation: added to the correlation of both.
         core, tail, share: factors on the core's radius, on the tail's and on the core's share.
     """
 
     maximum: tuple[float, float] = (0.0, 0.0)
     shape: tuple[float, float] = (0.0, 0.0)
     spread: tuple[float, float] = (1.0, 1.0)
+    correlation: float = 0.0
     core: float = 1.0
     tail: float = 1.0
     share: float = 1.0
@@ -66,6 +68,7 @@ class Section:
         intrinsic: variance of the hadronic energy V that the readout sees, over V and over the s^2
             of the hadronic calorimeter.
         constant: constant term over c.
+        scale: energy read over visible energy.
         cross_talk: fraction of a cell's signal that goes into its two neighbours in eta.
         zero_suppression: cells with less than so many standard deviations of noise are not read.
         sampling_fraction: (F_S, e-hat) of hep-ex/0001020 for a sampling calorimeter; None:
@@ -80,10 +83,11 @@ class Section:
     sampling: float = 1.0
     intrinsic: float = 0.0
     constant: float = 1.0
+    scale: float = 1.0
     cross_talk: float = 0.0
     zero_suppression: float = 0.0
     sampling_fraction: tuple[float, float] | None = None
-    spots: float = 100.0
+    spots: float = 60.0
     tuning: Tuning = field(default_factory=Tuning)
 
     def terms(self, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -261,12 +265,12 @@ ATLAS = Cells(
     radius=1150.0,
     half_length=3510.0,
     depths=(
-        Depth("ecal", 4.3, _rows(0.003125, 64, 0.013, 0.10, 3.2)),
-        Depth("ecal", 16.0, _rows(0.025, 256, 0.034, 0.15, 3.2)),
-        Depth("ecal", 3.7, _rows(0.05, 256, 0.041, 0.15, 3.2)),
-        Depth("hcal", 1.5, _rows(0.1, 64, 0.075, 0.30, 3.2)),
-        Depth("hcal", 4.1, _rows(0.1, 64, 0.050, 0.30, 3.2)),
-        Depth("hcal", 2.6, _rows(0.2, 64, 0.025, 0.30, 3.2)),
+        Depth("ecal", 4.3, _rows(0.003125, 64, 0.006, 0.10, 3.2)),
+        Depth("ecal", 16.0, _rows(0.025, 256, 0.012, 0.15, 3.2)),
+        Depth("ecal", 5.0, _rows(0.05, 256, 0.010, 0.15, 3.2)),
+        Depth("hcal", 1.5, _rows(0.1, 64, 0.090, 0.30, 3.2)),
+        Depth("hcal", 4.1, _rows(0.1, 64, 0.070, 0.30, 3.2)),
+        Depth("hcal", 2.6, _rows(0.2, 64, 0.040, 0.30, 3.2)),
     ),
     ecal=Section(
         _LEAD_ARGON, response.ATLAS.ecal.resolution, e_over_h=1.5, intrinsic=1.0,
@@ -307,9 +311,11 @@ CMS = Cells(
 #: 15.15 keV.
 _SILICON = Section(
     _TUNGSTEN_SILICON,
-    ((99.0, 0.0, 0.123, 0.0, 1.0, 0.0, 0.0),),
+    ((99.0, 0.0, 0.1306, 0.0, 1.0, 0.0, 0.0),),
     sampling_fraction=(_TUNGSTEN_SILICON.x0 / 1.7, 1 / (1 + 0.007 * (74 - 14))),
     spots=400.0,
+    scale=0.979,
+    tuning=Tuning((-0.0777, 0.0164), (-0.290, 0.0336), (1.004, 0.79), 0.26, 1.0, 1.0, 0.75),
 )
 WSI = Cells(
     "wsi",

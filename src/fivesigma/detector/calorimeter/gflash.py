@@ -32,7 +32,7 @@ class Medium(NamedTuple):
         rate: F_S of a sampling calorimeter; 0: homogeneous.
         soft: 1 - e-hat; 0: homogeneous.
         spots: at 1 GeV.
-        tuning: (9,) see `geometry.cells.Tuning`.
+        tuning: (10,) see `geometry.cells.Tuning`.
         moliere: (D,) Moliere radius in each depth [mm].
     """
 
@@ -56,7 +56,7 @@ def medium(cells: Cells) -> Medium:
         rate,
         1.0 - e_hat,
         section.spots,
-        np.array([*t.maximum, *t.shape, *t.spread, t.core, t.tail, t.share]),
+        np.array([*t.maximum, *t.shape, *t.spread, t.correlation, t.core, t.tail, t.share]),
         np.array([cells.section(d).material.moliere for d in range(len(cells.depths))]),
     )
 
@@ -85,7 +85,7 @@ def longitudinal(matter: Medium, energy: float) -> tuple[float, float, float, fl
         math.log(max(alpha, 1.1)) + tuning[2] + tuning[3] * ln_y,
         min(1.0 / max(spread_t, 2.0), 0.5) * tuning[4],
         min(1.0 / max(spread_a, 2.0), 0.5) * tuning[5],
-        rho,
+        min(max(rho + tuning[6], -0.99), 0.99),
     )
 
 
@@ -109,9 +109,9 @@ def radial(matter: Medium, energy: float, tau: float) -> tuple[float, float, flo
         share += matter.soft * (0.348 - 0.642 * math.exp(-((tau - 1.0) ** 2)) / matter.rate)
     tuning = matter.tuning
     return (
-        max(core, 0.005) * tuning[6],
-        max(tail, 0.02) * tuning[7],
-        min(max(share * tuning[8], 0.0), 1.0),
+        max(core, 0.005) * tuning[7],
+        max(tail, 0.02) * tuning[8],
+        min(max(share * tuning[9], 0.0), 1.0),
     )
 
 

@@ -110,6 +110,7 @@ class _Readout:
     def __init__(self, cells: Cells, options: ReadoutOptions) -> None:
         self.cells, self.options, self.depths = cells, options, len(cells.depths)
         sections = [cells.section(d) for d in range(self.depths)]
+        self.scale = np.array([s.scale for s in sections])
         self.cross_talk = np.array([s.cross_talk for s in sections])
         cut = options.zero_suppression
         self.cut = np.array([s.zero_suppression if cut is None else cut for s in sections])
@@ -238,7 +239,7 @@ def read_out(
     state = _Readout(cells, options or ReadoutOptions())
     owner = (contributions.event * state.depths + contributions.depth) * CELLS + contributions.cell
     hit, visible, total = _sums(owner, contributions.visible, contributions.energy)
-    signal = _sample(visible, state.variance(hit), rng)
+    signal = _sample(visible * state.scale[state.split(hit)[1]], state.variance(hit), rng)
     key, signal = state.talk(hit, signal)
     sigma = state.noise(key)
     measured = signal * state.gain(key) + sigma * rng.standard_normal(len(key))

@@ -1,0 +1,179 @@
+"""Calibration of clusters, for hadrons and for electrons and photons.
+
+The calibrated energy is the cluster's energy times a factor that depends on ln E, on the share of
+the energy in the ECAL and on |eta|: it makes good what non-compensation, thresholds, leakage and
+cells outside clusters take. The factors are those that bring the sum of the clusters of single
+particles closest to their energy, under the condition that the mean is right at each energy and
+|eta|: weighted least squares on the nodes of a table that is interpolated linearly.
+
+`benchmarks/cluster_calibration.py` makes the shipped tables from single pions and photons.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import awkward as ak
+import numpy as np
+
+from fivesigma.geometry.cells import Cells
+
+__all__ = ["Calibration", "calibrate", "derive", "load", "save"]
+
+_FOLDER = Path(__file__).parent / "calibrations"
+#: weight of a row that asks for the right mean, over that of its particles
+_MEAN = 300.0
+#: pull of a node towards its start, so that nodes without particles are defined
+_PULL = 0.05
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Factors on a grid of nodes.
+
+    Attributes:
+        energy: nodes in the cluster's energy [GeV].
+        em_fraction: nodes in the share of the energy in the ECAL.
+        eta: nodes in |eta|.
+        factors: one per node, in this order, the last index running fastest.
+    """
+
+    energy: tuple[float, ...]
+    em_fraction: tuple[float, ...]
+    eta: tuple[float, ...]
+    factors: tuple[float, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return len(self.energy) * len(self.em_fraction) * len(self.eta)
+
+    def basis(
+        self, energy: np.ndarray, em_fraction: np.ndarray, eta: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The 8 nodes about each cluster (N, 8) and their shares (N, 8)."""
+        nodes, shares = np.zeros((len(energy), 1), np.int64), np.ones((len(energy), 1))
+        axes = (
+            (np.log(self.energy), np.log(np.maximum(energy, 1e-6))),
+            (np.array(self.em_fraction), em_fraction),
+            (np.array(self.eta), np.abs(eta)),
+        )
+        for edges, value in axes:
+            low, share = _between(edges, value)
+            nodes = np.concatenate(
+                [nodes * len(edges) + (low + k)[:, None] for k in (0, 1)], axis=1
+            )
+            shares = np.concatenate(
+                [shares * (1 - share)[:, None], shares * share[:, None]], axis=1
+            )
+        return nodes, shares
+
+    def factor(self, energy: np.ndarray, em_fraction: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """The factors of clusters (N,)."""
+        nodes, shares = self.basis(energy, em_fraction, eta)
+        return (np.array(self.factors)[nodes] * shares).sum(axis=1)
+
+
+def _between(edges: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Node below each value and the share of the one above; values are kept within the nodes."""
+    low = np.clip(np.searchsorted(edges, value, side="right") - 1, 0, len(edges) - 2)
+    return low, np.clip((value - edges[low]) / (edges[low + 1] - edges[low]), 0.0, 1.0)
+
+
+def derive(
+    nodes: Calibration,
+    owner: np.ndarray,
+    energy: np.ndarray,
+    em_fraction: np.ndarray,
+    eta: np.ndarray,
+    truth: np.ndarray,
+    truth_eta: np.ndarray,
+    resolution: tuple[float, float, float],
+) -> Calibration:
+    """Find the factors from clusters of single particles.
+
+    Args:
+        nodes: of the table; its factors, if any, are not used.
+        owner: (N,) the particle that each cluster belongs to.
+        energy: (N,) of the clusters [GeV]; em_fraction, eta likewise.
+        em_fraction: see energy.
+        eta: see energy.
+        truth: (P,) energies of the particles [GeV].
+        truth_eta: (P,) their directions.
+        resolution: (c, s, n) of sigma = c E (+) s sqrt(E) (+) n, which weights the particles.
+    """
+    places, shares = nodes.basis(energy, em_fraction, eta)
+    table = np.zeros((len(truth), nodes.size))
+    np.add.at(table, (owner[:, None], places), shares * energy[:, None])
+    c, s, n = resolution
+    sigma = np.sqrt((c * truth) ** 2 + s**2 * truth + n**2)
+    rows, aims = table / sigma[:, None], truth / sigma
+    eta_bin = np.digitize(np.abs(truth_eta), np.array(nodes.eta)[1:-1])
+    bins = eta_bin * 100 + np.digitize(np.log(truth), np.linspace(-1, 7, 13))
+    means, mean_aims = [], []
+    for one in np.unique(bins):
+        here = bins == one
+        number = np.count_nonzero(here)
+        if number >= 10:
+            weight = np.sqrt(_MEAN / number) / number * np.sum(truth[here] / sigma[here])
+            means.append((table[here] / truth[here, None]).mean(0) * weight * number**0.5)
+            mean_aims.append(weight * number**0.5)
+    pull = _PULL * np.sqrt(len(truth) / nodes.size) * np.eye(nodes.size)
+    start = np.full(nodes.size, float(np.median(truth.sum() / max(energy.sum(), 1e-9))))
+    matrix = np.concatenate([rows, np.array(means).reshape(-1, nodes.size), pull])
+    target = np.concatenate([aims, mean_aims, pull @ start])
+    factors = np.linalg.lstsq(matrix, target, rcond=None)[0]
+    return replace(nodes, factors=tuple(np.clip(factors, 0.3, 5.0).round(4).tolist()))
+
+
+def save(path: Path, tables: Mapping[str, Calibration]) -> None:
+    """Write tables as JSON."""
+    path.write_text(json.dumps({name: asdict(table) for name, table in tables.items()}))
+
+
+@cache
+def load(name: str, kind: Literal["hadronic", "electromagnetic"] = "hadronic") -> Calibration:
+    """The shipped table of a calorimeter preset.
+
+    Raises:
+        ValueError: no table is shipped for the preset.
+    """
+    path = _FOLDER / f"{name}.json"
+    if not path.is_file():
+        has = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.json")))
+        message = f"no cluster calibration for {name!r}; there are {has}; see cluster_calibration"
+        raise ValueError(message)
+    table = json.loads(path.read_text())[kind]
+    return Calibration(**{name: tuple(values) for name, values in table.items()})
+
+
+def calibrate(
+    clusters: ak.Array,
+    cells: Cells | Calibration,
+    kind: Literal["hadronic", "electromagnetic"] = "hadronic",
+) -> ak.Array:
+    """Fill `calibrated`.
+
+    Args:
+        clusters: lists per event.
+        cells: the calorimeter preset, or a table of one's own.
+        kind: for hadrons, or for electrons and photons.
+
+    Returns:
+        The same clusters.
+
+    Raises:
+        ValueError: no table is shipped for the preset.
+    """
+    table = cells if isinstance(cells, Calibration) else load(cells.name, kind)
+    energy, share, eta = (
+        ak.to_numpy(ak.flatten(clusters[name])).astype(np.float64)
+        for name in ("energy", "em_fraction", "eta")
+    )
+    values = (energy * table.factor(energy, share, eta)).astype(np.float32)
+    return ak.with_field(clusters, ak.unflatten(values, ak.num(clusters)), "calibrated")
