@@ -18,6 +18,7 @@ from numba import njit
 from fivesigma.detector.flow import Particles, available_energy
 from fivesigma.geometry.materials import IRON
 from fivesigma.geometry.passage import (
+    X0,
     advance,
     bending_power,
     cross_gap,
@@ -42,9 +43,8 @@ _SLOWEST = 0.1
 _MOYAL_MEAN = 1.2703628454614782
 #: smallest share of its energy that a muon radiates at once
 _SOFTEST = 1e-3
-#: Landau's width [GeV/mm], radiation and interaction length [mm] of iron
+#: Landau's width [GeV/mm] and interaction length [mm] of iron
 _XI = 0.1535e-3 * (IRON.z / IRON.a) * 0.1 * IRON.density
-_X0 = 10 * IRON.x0 / IRON.density
 _LAMBDA = 10 * IRON.interaction / IRON.density
 
 
@@ -110,7 +110,7 @@ def lost_energy(energy: float, iron: float, rng: np.random.Generator) -> float:
 @njit(cache=True)
 def _survives(number: int, mass: float, iron: float, rng: np.random.Generator) -> bool:
     """Whether a particle that is no muon crosses so many mm of iron without a shower."""
-    length = _X0 if number == 11 or number == 22 else _LAMBDA
+    length = X0 if number == 11 or number == 22 else _LAMBDA
     return number in (12, 14, 16) or mass > 100.0 or rng.random() < math.exp(-iron / length)
 
 
@@ -211,7 +211,7 @@ def _through(
                 return deposited, False
             deposited += loss
             share, end = power * tables.shares[endcap, k - 1], tables.positions[endcap, k]
-            theta0 = highland(0.5 * (state[6] + after), iron / _X0) if charge != 0.0 else 0.0
+            theta0 = highland(0.5 * (state[6] + after), iron / X0) if charge != 0.0 else 0.0
             length = cross_gap(state, after, charge, share, tables.toroid, endcap, end)
             if length < 0.0:  # curls up in the field: what it has left goes out
                 return deposited, True

@@ -14,10 +14,11 @@ from numba import njit
 
 from fivesigma.geometry.materials import IRON
 from fivesigma.geometry.stations import MuonSystem, Tables
-from fivesigma.units import CURVATURE
+from fivesigma.units import CURVATURE, mass
 
 __all__ = [
     "MUON_MASS",
+    "X0",
     "advance",
     "bending_power",
     "cross_gap",
@@ -37,10 +38,12 @@ __all__ = [
     "turn",
 ]
 
-MUON_MASS = 0.1056583755
+#: [GeV]
+MUON_MASS = mass(13)
 #: mm of iron -> g/cm^2
 _AREAL = 0.1 * IRON.density
-_X0 = 10 * IRON.x0 / IRON.density
+#: radiation length of iron [mm]
+X0 = 10 * IRON.x0 / IRON.density
 #: steps in which a gap's field bends
 _STEPS = 4
 #: a fitted muon never falls below this momentum [GeV]
@@ -320,7 +323,7 @@ def swim(
         else:
             iron = tables.iron[endcap, k - 1] / incidence(state, endcap)
             after = max(state[6] - ionisation(state[6], iron), _SLOWEST)
-            theta0 = highland(0.5 * (state[6] + after), iron / _X0)
+            theta0 = highland(0.5 * (state[6] + after), iron / X0)
             share = power * tables.shares[endcap, k - 1]
             end = tables.positions[endcap, k]
             length = cross_gap(state, after, charge, share, tables.toroid, endcap, end)

@@ -9,7 +9,7 @@ import awkward as ak
 import numpy as np
 from numba import njit
 
-from fivesigma.geometry.passage import advance, highland, path_to
+from fivesigma.geometry.passage import X0, advance, highland, path_to
 from fivesigma.geometry.stations import MuonSystem, Tables
 from fivesigma.reconstruction.segmentfit import fit_segments
 from fivesigma.units import CURVATURE
@@ -18,8 +18,6 @@ __all__ = ["Standalone", "standalone_muons"]
 
 #: segments are joined down to this transverse momentum in the muon system [GeV]
 _SOFTEST = 2.0
-#: radiation length of iron [mm]
-_X0 = 17.58
 
 
 class Standalone(NamedTuple):
@@ -62,7 +60,7 @@ def _distance(
     share = tables.shares[endcap, first:last].sum() * np.abs(tables.power[:, 1]).max()
     iron = tables.iron[endcap, first:last].sum()
     bent = 0.5 * CURVATURE * share / _SOFTEST
-    spread = 4.0 * highland(_SOFTEST, iron / _X0)
+    spread = 4.0 * highland(_SOFTEST, iron / X0)
     errors = tables.errors[endcap]
     along = path * (bent + spread + 5.0 * errors[1]) + 10.0 * errors[0]
     across = path * (spread + 5.0 * errors[3]) + 10.0 * errors[2]
