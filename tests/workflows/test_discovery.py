@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fivesigma.datasets import Dataset
-from fivesigma.workflows import discovery as module
+from fivesigma.workflows import discovered, discovery
 from fivesigma.workflows.dijets import Dijets, Search, processes_of
 from fivesigma.workflows.recipes import RECIPES
 
@@ -39,7 +39,7 @@ def samples():
 @pytest.fixture(scope="module")
 def sections(samples, tmp_path_factory):
     out = tmp_path_factory.mktemp("discovery")
-    return module._sections(samples, TAGGERS, SEARCH, 1, out), out
+    return discovered.sections(samples, TAGGERS, SEARCH, 1, out), out
 
 
 def test_tags_lift_the_significance(sections):
@@ -67,7 +67,7 @@ def test_tags_that_hang_together_are_seen(samples):
     scores = {"cnn": np.repeat(qcd.scores["cnn"][::2], 2)}  # both jets or none
     same = Dijets(qcd.pt, scores, qcd.rows, qcd.mass, qcd.deta, qcd.weight)
     found = processes_of(samples | {"qcd": same}, "cnn", 0.5, SEARCH)["qcd"]
-    assert module._ratio(found).value > 10
+    assert discovered._ratio(found).value > 10
 
 
 def test_one_set_of_pseudo_data_is_fitted_and_kept(sections):
@@ -90,7 +90,7 @@ def test_a_replica_draws_pairs_and_jets_anew(samples):
 
 def test_collisions_that_trained_the_taggers_are_refused(sample):
     with pytest.raises(ValueError, match=r"have the seed \d+; choose another --seed"):
-        module._refuse_trained_on(sample, Dataset.open(sample.path))
+        discovery._refuse_trained_on(sample, Dataset.open(sample.path))
 
 
 def test_the_recipe_has_the_classes_of_the_fit():

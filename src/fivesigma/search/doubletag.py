@@ -1,41 +1,32 @@
-"""A resonance in pairs of tagged jets: templates from tagging rates that are measured per jet.
+"""Pairs of tagged jets: tagging rates that are measured per jet, and spectra of the pairs' mass.
 
 A tight tagger lets so few background pairs through that counting them says nothing. Each pair is
 therefore weighted with the rates at which its two jets are tagged,
 $$w = r(p_{T,1})\\, r(p_{T,2}),$$
-where r comes from all jets of its process; the statistical errors of the background's r are
-nuisance parameters of the fit. This holds where the tags of the two jets are independent at
-given pT.
+where r comes from all jets of its process. This holds where the tags of the two jets are
+independent at given pT.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "FUNCTIONS",
     "Pairs",
     "Process",
     "Rates",
-    "Uncertainties",
     "Window",
+    "counted",
+    "smooth",
     "smoothing_chi2",
     "tagging_rates",
-    "workspace",
 ]
 
 Array = NDArray[np.float64]
-
-#: order of the polynomial in ln m that smooths the logarithm of a background's spectrum
-_ORDER = 3
-#: what bends the QCD spectrum, and the change of its logarithm at the upper end by one standard
-#: deviation of each: so much that the data decide, so little that it is a change in proportion
-_BENDS = {"qcd_slope": 1, "qcd_curvature": 2, "qcd_third_order": 3}
-_FREEDOM = 0.3
 
 
 @dataclass(frozen=True)
@@ -46,11 +37,25 @@ class Window:
         edges: (B + 1,) bins of the pair's mass [GeV].
         pt_min: of both jets [GeV].
         deta_max: largest difference of pseudorapidities; QCD is forward, a resonance is not.
+        energy: of the collisions [GeV].
     """
 
     edges: tuple[float, ...] = tuple(np.arange(1100.0, 2001.0, 50.0).tolist())
     pt_min: float = 500.0
     deta_max: float = 1.3
+    energy: float = 14_000.0
+
+    @property
+    def coordinate(self) -> Array:
+        """(B,) logarithm of the mass, 0 in the first bin and 1 in the last."""
+        log = np.log(self.centres)
+        return (log - log[0]) / (log[-1] - log[0])
+
+    @property
+    def centres(self) -> Array:
+        """(B,) masses in the middle of the bins [GeV]."""
+        edges = np.asarray(self.edges)
+        return (edges[1:] + edges[:-1]) / 2
 
 
 @dataclass(frozen=True)
@@ -95,23 +100,6 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class Uncertainties:
-    """Relative one-sigma uncertainties of what no simulated sample tells.
-
-    Attributes:
-        luminosity: of signal and simulated backgrounds.
-        ttbar: of the cross-section of top-quark pairs.
-        tagging: of the efficiency for one top-quark jet; both jets of a pair move together.
-        energy_scale: of the jets' momenta.
-    """
-
-    luminosity: float = 0.02
-    ttbar: float = 0.06
-    tagging: float = 0.05
-    energy_scale: float = 0.01
-
-
-@dataclass(frozen=True)
 class Process:
     """A process and the rates of its jets; no rates: nothing is tagged."""
 
@@ -143,66 +131,20 @@ def tagging_rates(pt: Array, tagged: NDArray[np.bool_], edges: Array) -> Rates:
     return Rates(np.asarray(edges, np.float64), value, error, int(tagged.sum()))
 
 
-def workspace(
-    processes: Mapping[str, Process],
-    window: Window,
-    uncertainties: Uncertainties,
-    data: Array | None = None,
-) -> dict[str, Any]:
-    """A HistFactory workspace of one spectrum, in pyhf's JSON form.
-
-    Signal strength `mu` scales the signal. QCD's normalisation and the bends of its spectrum are
-    left to the data; the errors of its mistag rates and of the jet energy scale bend it.
-
-    Args:
-        processes: `signal`, `ttbar` and `qcd`.
-        window: which pairs are counted, in which bins.
-        uncertainties: what the simulation does not tell.
-        data: (B,) observed events; none: what is expected with the signal.
-
-    Raises:
-        ValueError: a process has no pairs in some bin and cannot be smoothed.
-    """
-    templates = {name: _template(name, each, window) for name, each in processes.items()}
-    samples = [
-        {
-            "name": name,
-            "data": templates[name].tolist(),
-            "modifiers": _modifiers(name, processes[name], templates[name], window, uncertainties),
-        }
-        for name in processes
-    ]
-    seen = np.sum(list(templates.values()), axis=0) if data is None else np.asarray(data)
-    parameters = [
-        {"name": "mu", "bounds": [[0.0, 20.0]], "inits": [1.0]},
-        {"name": "qcd_normalisation", "bounds": [[0.0, 5.0]], "inits": [1.0]},
-    ]
-    return {
-        "channels": [{"name": "dijets", "samples": samples}],
-        "observations": [{"name": "dijets", "data": seen.tolist()}],
-        "measurements": [{"name": "search", "config": {"poi": "mu", "parameters": parameters}}],
-        "version": "1.0.0",
-    }
-
-
-def smoothing_chi2(name: str, process: Process, window: Window) -> tuple[float, int]:
-    """How well a background's smooth spectrum describes what was simulated.
-
-    Returns:
-        chi2 and its degrees of freedom; errors are sqrt(sum of squared weights).
-
-    Raises:
-        ValueError: a bin without pairs.
-    """
-    content, variance = _counted(process, window)
-    smooth = _smooth(name, content, variance, window)[0]
-    return float(np.sum((content - smooth) ** 2 / variance)), len(content) - _ORDER - 1
-
-
-def _counted(
+def counted(
     process: Process, window: Window, scale: float = 1.0, rates: Array | None = None
 ) -> tuple[Array, Array]:
-    """(B,) expected events and their variance, for jets whose momenta are scaled."""
+    """The spectrum as simulated.
+
+    Args:
+        process: its pairs and rates.
+        window: which pairs are counted, in which bins.
+        scale: of the jets' momenta.
+        rates: (K,) instead of the measured ones.
+
+    Returns:
+        (B,) expected events and (B,) their variance.
+    """
     pairs = process.pairs
     taken = (pairs.pt.min(axis=1) * scale > window.pt_min) & (pairs.deta < window.deta_max)
     weight = np.full(len(pairs.mass), pairs.weight)
@@ -215,25 +157,43 @@ def _counted(
     return content, variance
 
 
-def _template(
-    name: str, process: Process, window: Window, scale: float = 1.0, rates: Array | None = None
-) -> Array:
-    """(B,) the nominal or a varied template; those of backgrounds are smooth."""
-    content, variance = _counted(process, window, scale, rates)
-    return content if name == "signal" else _smooth(name, content, variance, window)[0]
+def _polynomial(window: Window) -> Array:
+    """(B, 4) powers of ln m."""
+    return np.vander(window.coordinate, 4, increasing=True)
 
 
-def _coordinate(window: Window) -> Array:
-    """(B,) logarithm of the mass, 0 in the first bin and 1 in the last."""
-    edges = np.asarray(window.edges)
-    log = np.log((edges[1:] + edges[:-1]) / 2)
-    return (log - log[0]) / (log[-1] - log[0])
+def _dijet(window: Window) -> Array:
+    """(B, 4) terms of the logarithm of p0 (1 - x)^p1 x^(p2 + p3 ln x), x = m / energy.
+
+    The function of searches in dijets (CMS, arXiv:1911.03947, section 5).
+    """
+    x = window.centres / window.energy
+    return np.stack([np.ones_like(x), np.log1p(-x), np.log(x), np.log(x) ** 2], 1)
 
 
-def _smooth(
-    name: str, content: Array, variance: Array, window: Window
+#: name -> terms (B, 4) whose sum is the logarithm of a background's spectrum
+FUNCTIONS = {"polynomial": _polynomial, "dijet": _dijet}
+
+
+def smooth(
+    name: str, content: Array, variance: Array, window: Window, function: str = "polynomial"
 ) -> tuple[Array, list[Array]]:
-    """A spectrum by exp(polynomial in ln m), and its independent one-sigma variations."""
+    """A simulated spectrum, described by a function of few parameters.
+
+    Args:
+        name: of the process, for messages.
+        content: (B,) expected events.
+        variance: (B,) of them.
+        window: the bins.
+        function: a name in `FUNCTIONS`.
+
+    Returns:
+        (B,) the smooth spectrum, and its independent one-sigma variations: (B,) each, changes of
+        the logarithm.
+
+    Raises:
+        ValueError: a bin without pairs.
+    """
     if (content <= 0).any():
         bins = np.flatnonzero(content <= 0)
         message = (
@@ -241,65 +201,23 @@ def _smooth(
             f"{window.edges[bins[0] + 1]:g} GeV; generate more jets, or use wider bins"
         )
         raise ValueError(message)
-    x = np.vander(_coordinate(window), _ORDER + 1, increasing=True)  # (B, 3)
-    precision = content**2 / variance  # of the logarithm
-    covariance = np.linalg.inv(x.T @ (precision[:, None] * x))
-    coefficients = covariance @ (x.T @ (precision * np.log(content)))
-    size, vectors = np.linalg.eigh(covariance)
-    moves = (x @ vectors) * np.sqrt(size)  # (B, 3)
-    return np.exp(x @ coefficients), [*moves.T]
+    terms = FUNCTIONS[function](window)
+    precision = content / np.sqrt(variance)  # of the logarithm, one over its error
+    # the columns of q are the parameters' independent combinations, of variance 1 each
+    q = np.linalg.qr(precision[:, None] * terms)[0]
+    found = q @ (q.T @ (precision * np.log(content)))
+    return np.exp(found / precision), [*(q / precision[:, None]).T]
 
 
-def _modifiers(
-    name: str, process: Process, nominal: Array, window: Window, unsure: Uncertainties
-) -> list[dict[str, Any]]:
-    """What changes a template."""
+def smoothing_chi2(name: str, process: Process, window: Window) -> tuple[float, int]:
+    """How well a background's smooth spectrum describes what was simulated.
 
-    def shape(parameter: str, up: Array, down: Array) -> dict[str, Any]:
-        sides = {"hi_data": up.tolist(), "lo_data": down.tolist()}
-        return {"name": parameter, "type": "histosys", "data": sides}
+    Returns:
+        chi2 and its degrees of freedom; errors are sqrt(sum of squared weights).
 
-    def factor(parameter: str, relative: float) -> dict[str, Any]:
-        sides = {"hi": 1 + relative, "lo": 1 / (1 + relative)}
-        return {"name": parameter, "type": "normsys", "data": sides}
-
-    sides = [_template(name, process, window, 1 + s * unsure.energy_scale) for s in (1, -1)]
-    made = [shape("jet_energy_scale", *sides)]
-    content, variance = _counted(process, window)
-    if name == "qcd":
-        u = _coordinate(window)
-        made.append({"name": "qcd_normalisation", "type": "normfactor", "data": None})
-        for parameter, power in _BENDS.items():
-            move = _FREEDOM * u**power
-            made.append(shape(parameter, nominal * np.exp(move), nominal * np.exp(-move)))
-        return made + _of_rates(process, window, shape)
-    made.append(factor("luminosity", unsure.luminosity))
-    if process.rates is not None:
-        made.append(factor("tagging_efficiency", (1 + unsure.tagging) ** 2 - 1))
-    if name == "signal":
-        error = np.sqrt(variance).tolist()
-        made.append({"name": "staterror_dijets", "type": "staterror", "data": error})
-        return [{"name": "mu", "type": "normfactor", "data": None}, *made]
-    made.append(factor(f"{name}_cross_section", unsure.ttbar))
-    for i, move in enumerate(_smooth(name, content, variance, window)[1]):
-        made.append(
-            shape(f"{name}_simulated_{i}", nominal * np.exp(move), nominal * np.exp(-move))
-        )
-    return made
-
-
-def _of_rates(process: Process, window: Window, shape: Any) -> list[dict[str, Any]]:
-    """One nuisance parameter for each bin of pT: the statistical error of the mistag rate."""
-    rates = process.rates
-    if rates is None:
-        return []
-    made = []
-    for k, error in enumerate(rates.error):
-        # a rate of few jets has a log-normal error: it stays positive
-        step = np.exp(np.where(np.arange(len(rates.value)) == k, error / rates.value, 0.0))
-        sides = [
-            _template("qcd", process, window, rates=rates.value * factor)
-            for factor in (step, 1 / step)
-        ]
-        made.append(shape(f"mistag_rate_{k}", *sides))
-    return made
+    Raises:
+        ValueError: a bin without pairs.
+    """
+    content, variance = counted(process, window)
+    found, moves = smooth(name, content, variance, window)
+    return float(np.sum((content - found) ** 2 / variance)), len(content) - len(moves)

@@ -10,7 +10,8 @@ import numpy as np
 from fivesigma.datasets import Dataset
 from fivesigma.events import momenta
 from fivesigma.runs import Run
-from fivesigma.search.doubletag import Pairs, Process, Uncertainties, Window, tagging_rates
+from fivesigma.search.doubletag import Pairs, Process, Window, tagging_rates
+from fivesigma.search.resonance import Uncertainties
 from fivesigma.workflows.caches import jets_of
 
 __all__ = ["Dijets", "Search", "processes_of", "read_dijets"]

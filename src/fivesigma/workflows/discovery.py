@@ -4,34 +4,26 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from fivesigma import metrics, statistics
+from fivesigma import metrics
 from fivesigma.datasets import Dataset
-from fivesigma.plots import stack
 from fivesigma.report import write_report, write_results
-from fivesigma.results import Number, Result, Table
+from fivesigma.results import Number, Result
 from fivesigma.runs import Run
-from fivesigma.search.doubletag import Process, Rates, smoothing_chi2, workspace
-from fivesigma.storage import write_json
 from fivesigma.workflows.caches import open_jets
+from fivesigma.workflows.cite import cite
 from fivesigma.workflows.demo import demo
-from fivesigma.workflows.dijets import Dijets, Search, processes_of, read_dijets
+from fivesigma.workflows.dijets import Search, read_dijets
+from fivesigma.workflows.discovered import sections
 from fivesigma.workflows.generate import generate
 from fivesigma.workflows.scoring import load_runs, score_runs
 
 __all__ = ["Search", "discovery"]
 
-_LABELS = {"qcd": "QCD dijets", "ttbar": r"$t\bar{t}$", "signal": r"$Z' \to t\bar{t}$"}
-_MASS_ALONE = "mass alone"
-#: the tagger that is shown beside the best one
+#: the network that is always shown
 _ALWAYS = "cnn"
-#: bootstrap replicas of the simulated events
-_REPLICAS = 20
-#: share of QCD jets that a loosened tag lets through, to test that tags are independent
-_LOOSE = 0.1
 
 
 def discovery(
@@ -47,9 +39,10 @@ def discovery(
 ) -> list[Result]:
     """Search for a Z' of 1.3 TeV that decays to top quarks, in dijets of QCD.
 
-    The dijet mass is fitted three times: of all pairs, of pairs whose jets are both tagged by the
-    CNN of `fivesigma demo`, and by its best other tagger. Jets that trained the taggers take no
-    part; the background behind the tags follows from mistag rates of single jets.
+    The dijet mass is fitted several times: of all pairs, and of pairs whose jets are both tagged
+    by the CNN of `fivesigma demo`, by its best other network, and by its trees. Jets that trained
+    the taggers take no part; the background behind the tags follows from mistag rates of single
+    jets.
 
     Examples:
         fivesigma demo discovery
@@ -81,48 +74,57 @@ def discovery(
     data = open_jets(str(out / "data"))
     _refuse_trained_on(open_jets(str(taggers / "data")), data)
     samples = read_dijets(data, runs, search)
-    sections = _sections(samples, cuts, search, seed, out)
+    trees = {name: "trees, no network" for name in cuts if runs[name].architecture == "trees"}
+    found = sections(samples, cuts, search, seed, out, trees)
     write_report(
         out / "report.html",
         "From one sigma to five: a resonance that a tagger finds",
-        sections,
+        found,
         _facts(data, search),
         [f"fivesigma demo --out {taggers}", f"fivesigma demo discovery --out {out}"],
-        headline=_headline(sections),
-        summary="The same collisions, fitted three times: all pairs of jets, and pairs of two "
-        "tagged jets.",
+        headline=_headline(found),
+        summary="The same collisions, fitted with and without taggers: all pairs of jets, and "
+        "pairs of two tagged jets.",
+        references=cite(
+            [
+                *(taggers / name for name in cuts),
+                out / "data",
+                out / "workspaces" / "pseudo-data.json",
+            ]
+        ),
         overwrite=True,
     )
-    write_results(out / "results.json", sections, overwrite=True)
-    return sections
+    write_results(out / "results.json", found, overwrite=True)
+    return found
 
 
-def _headline(sections: list[Result]) -> dict[str, Number]:
-    found = {
+def _headline(found: list[Result]) -> dict[str, Number]:
+    significances = {
         f"expected, {name.removesuffix('/z_expected').replace('_', ' ')}": number
-        for name, number in sections[0].numbers.items()
+        for name, number in found[0].numbers.items()
         if name.endswith("/z_expected")
     }
-    return found | {"observed in pseudo-data": sections[-1].numbers["z_observed"]}
+    return significances | {"observed in pseudo-data": found[-1].numbers["z_observed"]}
 
 
 def _working_points(folder: Path, efficiency: float) -> tuple[dict[str, Run], dict[str, float]]:
-    """The CNN and the best other tagger of a demo, and where each is cut.
+    """The CNN, the best other network and the best trees of a demo, and where each is cut.
 
-    Both follow from validation jets: the demo's test jets judge the taggers, no more.
+    All follow from validation jets: the demo's test jets judge the taggers, no more.
     """
     dataset = open_jets(str(folder / "data"))
-    paths = [path.parent for path in sorted(folder.glob("*/model.yaml"))]
-    found = load_runs(paths)
+    found = load_runs([path.parent for path in sorted(folder.glob("*/model.yaml"))])
     scored = score_runs(found, dataset, "validation")
     areas = {name: metrics.auc(scored.signal, scored.score(name)).value for name in found}
+    ranked = sorted(areas, key=lambda name: -areas[name])
+    trees = [name for name in ranked if found[name].architecture == "trees"]
+    networks = [name for name in ranked if name not in (_ALWAYS, *trees)]
     if _ALWAYS not in areas or len(areas) < 2:
         message = f"{folder} has the taggers {', '.join(areas)}; need {_ALWAYS} and another one"
         raise ValueError(message)
-    best = max(areas, key=lambda name: areas[name] if name != _ALWAYS else 0.0)
     cuts = {
         name: float(np.quantile(scored.score(name)[scored.signal == 1], 1 - efficiency))
-        for name in (_ALWAYS, best)
+        for name in (_ALWAYS, *networks[:1], *trees[:1])
     }
     return {name: found[name] for name in cuts}, cuts
 
@@ -133,166 +135,6 @@ def _refuse_trained_on(trained: Dataset, mine: Dataset) -> None:
     if one is not None and one == other:
         message = f"both {trained.path} and {mine.path} have the seed {one}; choose another --seed"
         raise ValueError(message)
-
-
-def _expected(processes: dict[str, Process], search: Search) -> tuple[dict[str, Any], float]:
-    """The workspace of a fit, and its expected significance.
-
-    Raises:
-        RuntimeError: the fit failed.
-    """
-    content = workspace(processes, search.window, search.uncertainties)
-    found = statistics.significance(statistics.build(content))
-    if not np.isfinite(found.expected):
-        message = f"the fit of the expected spectrum failed: {found.note}"
-        raise RuntimeError(message)
-    return content, float(found.expected)
-
-
-def _sections(
-    samples: dict[str, Dijets], cuts: dict[str, float], search: Search, seed: int, out: Path
-) -> list[Result]:
-    """All fits: the table of significances, the spectra, and the pseudo-data of the best."""
-    rng = np.random.default_rng(seed)
-    choices = [_MASS_ALONE, *cuts]
-    spectra = {c: processes_of(samples, c, cuts.get(c), search) for c in choices}
-    fits = {choice: _expected(processes, search) for choice, processes in spectra.items()}
-    replicas = np.array(
-        [
-            [_expected(processes_of(samples, c, cuts.get(c), search, rng), search)[1]
-             for c in choices]
-            for _ in range(_REPLICAS)
-        ]
-    )  # fmt: skip
-    numbers: dict[str, Number] = {}
-    figures: dict[str, Any] = {}
-    for i, (choice, (content, z)) in enumerate(fits.items()):
-        key = _key(choice)
-        numbers[f"{key}/z_expected"] = Number(z, float(replicas[:, i].std()))
-        if i:
-            gains = replicas[:, i] / replicas[:, 0]
-            gain = z / fits[_MASS_ALONE][1]
-            numbers[f"{key}/gain"] = Number(gain, float(gains.std()), note="over the mass alone")
-        numbers |= _yields(key, content)
-        figures[f"Expected dijet mass, {choice}"] = _picture(content, search, choice)
-        write_json(out / "workspaces" / f"{key}.json", content)
-    best = max(fits, key=lambda choice: fits[choice][1])
-    overview = Result(
-        "Expected significance",
-        numbers,
-        figures,
-        {"": _table(numbers, choices)},
-        note=f"Of a Z' with the couplings of the Z, {search.luminosity:g}/fb at 14 TeV; all "
-        "systematic uncertainties are in the fit. Errors are those of the simulated events, from "
-        f"{_REPLICAS} bootstrap replicas.",
-    )
-    return [
-        overview,
-        _independence(samples, spectra, search),
-        _unblinded(fits[best][0], best, search, rng, out),
-    ]
-
-
-def _key(choice: str) -> str:
-    return choice.replace(" ", "_")
-
-
-def _yields(key: str, content: dict[str, Any]) -> dict[str, Number]:
-    samples = content["channels"][0]["samples"]
-    return {
-        f"{key}/{each['name']}": Number(float(np.sum(each["data"])), unit="events")
-        for each in samples
-    }
-
-
-def _table(numbers: dict[str, Number], choices: list[str]) -> Table:
-    columns = ("signal", "ttbar", "qcd")
-    cells = [[numbers[f"{_key(c)}/{name}"] for name in (*columns, "z_expected")] for c in choices]
-    rows: tuple[tuple[str | Number, ...], ...] = tuple(
-        (choice, *cell) for choice, cell in zip(choices, cells, strict=True)
-    )
-    return Table(("pairs", "signal", "top-quark pairs", "QCD", "expected significance"), rows)
-
-
-def _picture(
-    content: dict[str, Any], search: Search, choice: str, data: np.ndarray | None = None
-) -> Any:
-    found = {each["name"]: np.array(each["data"]) for each in content["channels"][0]["samples"]}
-    return stack(
-        search.window.edges,
-        {_LABELS[name]: found[name] for name in _LABELS},
-        data,
-        signal=(_LABELS["signal"],),
-        axis="Dijet mass [GeV]",
-        region=choice if choice == _MASS_ALONE else f"both jets tagged, {choice}",
-        experiment="fivesigma simulation",
-        collisions=f"{search.luminosity:g} fb$^{{-1}}$ (14 TeV)",
-        log=True,
-    )
-
-
-def _independence(
-    samples: dict[str, Dijets], spectra: dict[str, dict[str, Process]], search: Search
-) -> Result:
-    """Pairs counted with two tags, against the product of the rates; and the smooth spectra."""
-    numbers = {}
-    for choice, processes in spectra.items():
-        key = _key(choice)
-        for name in ("qcd", "ttbar"):
-            chi2, freedom = smoothing_chi2(name, processes[name], search.window)
-            numbers[f"{key}/{name}/smoothing_chi2"] = Number(chi2, note=f"{freedom} bins free")
-        rates = processes["qcd"].rates
-        if rates is None:
-            continue
-        loose = float(np.quantile(samples["qcd"].scores[choice], 1 - _LOOSE))
-        loosened = processes_of(samples, choice, loose, search)["qcd"]
-        for name, process in (*processes.items(), ("qcd, loose tag", loosened)):
-            if name != "qcd":
-                numbers[f"{key}/{name}/counted_over_product"] = _ratio(process)
-        numbers |= _mistags(key, rates)
-    return Result(
-        "Tags of both jets",
-        numbers,
-        note="The fits weigh each pair by the rates of its two jets. Counted pairs test that "
-        f"where there are some: of QCD with a tag that {100 * _LOOSE:g} % of its jets pass. A "
-        "common factor on QCD does no harm: its normalisation is fitted.",
-    )
-
-
-def _ratio(process: Process) -> Number:
-    """Pairs with two tags over those that the rates expect."""
-    both = int(process.pairs.tagged.all(axis=1).sum())
-    expected = 0.0 if process.rates is None else process.rates.weights(process.pairs.pt).sum()
-    return Number(both / expected, float(np.sqrt(max(both, 1)) / expected), note=f"{both} pairs")
-
-
-def _mistags(key: str, rates: Rates) -> dict[str, Number]:
-    return {
-        f"{key}/mistag_rate_{k}": Number(float(value), float(error), note=f"pT bin {k}")
-        for k, (value, error) in enumerate(zip(rates.value, rates.error, strict=True))
-    }
-
-
-def _unblinded(
-    content: dict[str, Any], choice: str, search: Search, rng: np.random.Generator, out: Path
-) -> Result:
-    """One set of pseudo-data that holds the signal, fitted."""
-    expected = np.array(content["observations"][0]["data"])
-    data = rng.poisson(expected).astype(np.float64)
-    observed = content | {"observations": [{"name": "dijets", "data": data.tolist()}]}
-    write_json(out / "workspaces" / "pseudo-data.json", observed)
-    model = statistics.build(observed)
-    fit, found = statistics.fit(model), statistics.significance(model)
-    return Result(
-        f"One set of pseudo-data, {choice}",
-        {
-            "z_observed": Number(float(found.observed)),
-            "z_expected": Number(float(found.expected)),
-            "mu": Number(float(fit.mu), float(fit.mu_uncertainty)),
-        },
-        {"Pseudo-data and expectation": _picture(content, search, choice, data)},
-        note="Drawn once, with the signal in it, and looked at after all choices were made.",
-    )
 
 
 def _facts(data: Dataset, search: Search) -> dict[str, str]:
