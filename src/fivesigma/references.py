@@ -57,9 +57,9 @@ USES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "one-cycle": ("one-cycle",),
     },
     "detector": {
-        "atlas": ("delphes3",),
-        "cms": ("delphes3", "cms-tracker"),
-        "atlas-coarse": ("delphes3",),
+        "atlas": ("atlas-experiment", "delphes3"),
+        "cms": ("cms-experiment", "delphes3", "cms-tracker"),
+        "atlas-coarse": ("atlas-experiment", "delphes3"),
     },
     "algorithm": {"antikt": ("anti-kt",), "ca": (), "kt": ()},
     "engine": {"fivesigma": ("nearest-neighbours",), "fastjet": ("fastjet",)},

@@ -57,8 +57,8 @@ def test_a_run_cites_its_network_its_training_and_its_data(tmp_path, monkeypatch
     # what a run was not made with stands in config.yaml too: the options of trees, for one
     (run / "config.yaml").write_text("training: {optimizer: lion}\n")
     assert set(keys(run)) == {
-        "fivesigma", "part", "radam", "lookahead", "pythia83", "delphes3", "cms-tracker",
-        "anti-kt", "fastjet",
+        "fivesigma", "part", "radam", "lookahead", "pythia83", "cms-experiment", "delphes3",
+        "cms-tracker", "anti-kt", "fastjet",
     }  # fmt: skip
     assert keys(Path("runs"), data) == keys(run)
 
