@@ -38,7 +38,7 @@ def test_published_resolutions():
 
 @BOTH
 def test_every_muon_of_the_acceptance_meets_stations(system):
-    """Straight lines from the origin cross at least three stations of the barrel or the end caps."""
+    """Straight lines from the origin cross three stations of the barrel or the end caps."""
     tables = system.tables
     for eta in np.linspace(0, system.eta_max, 60):
         ahead = [0, 0]

@@ -8,10 +8,25 @@ Lengths in mm.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
-__all__ = ["Barrel", "Disc", "Layer", "Layout", "Published", "Ring", "Sensor", "Thickness"]
+__all__ = [
+    "Barrel",
+    "Disc",
+    "Layer",
+    "Layout",
+    "Published",
+    "Ring",
+    "Sensor",
+    "Thickness",
+    "barrels",
+    "discs",
+    "evenly",
+]
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,10 @@ class Thickness:
         (0.20, 22) and carbon (0.50, 43).
         """
         return cls(radiation, 0.3 * radiation, 27.0 * radiation)
+
+    def times(self, factor: float) -> Thickness:
+        """So many times as much."""
+        return Thickness(factor * self.radiation, factor * self.interaction, factor * self.areal)
 
 
 @dataclass(frozen=True)
@@ -147,17 +166,17 @@ Layer = Barrel | Disc
 
 @dataclass(frozen=True)
 class Published:
-    """Published resolutions of muons at one pseudorapidity, sigma = sigma_inf (1 (+) p0/pT).
+    """Published resolutions of muons at one pseudorapidity.
 
     Attributes:
-        eta: |eta| for which they hold.
-        curvature: sigma_inf of q/pT [1/GeV] and p0 [GeV].
-        d0: sigma_inf of the transverse impact parameter [mm] and p0 [GeV].
+        eta: |eta|.
+        momentum: rows (pT [GeV], sigma(pT)/pT).
+        d0: rows (pT [GeV], resolution of the transverse impact parameter [mm]).
     """
 
     eta: float
-    curvature: tuple[float, float]
-    d0: tuple[float, float]
+    momentum: tuple[tuple[float, float], ...]
+    d0: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -195,3 +214,68 @@ class Layout:
             message = f"{self.name}: no layer {name!r}; choose from {', '.join(names)}"
             raise ValueError(message)
         return names.index(name)
+
+
+def discs(
+    name: str,
+    positions: Sequence[float],
+    span: tuple[float, float],
+    material: Thickness,
+    sensor: Sensor | None = None,
+    rings: tuple[Ring, ...] = (),
+) -> list[Layer]:
+    """Discs at -z and +z, numbered from the centre.
+
+    Args:
+        name: of the discs, followed by their side and number.
+        positions: |z| [mm].
+        span: smallest and largest radius [mm].
+        material: of the modules; overlaps count twice.
+        sensor: None for passive material.
+        rings: of modules.
+    """
+    if rings and rings[0].half_outer > 0:
+        area = sum(2 * (r.half_inner + r.half_outer) * r.half_v * r.n_phi for r in rings)
+        material = material.times(area / (math.pi * (span[1] ** 2 - span[0] ** 2)))
+    return [
+        Disc(f"{name}{side}{k}", sign * z, *span, material, sensor, rings)
+        for side, sign in (("-", -1.0), ("+", 1.0))
+        for k, z in enumerate(positions, start=1)
+    ]
+
+
+def barrels(
+    name: str,
+    radii: Sequence[float],
+    half_length: float,
+    material: Thickness,
+    sensor: Sensor,
+    n_phi: Sequence[int],
+    n_z: int,
+) -> list[Layer]:
+    """Barrels numbered from the inside.
+
+    Args:
+        name: of the barrels, followed by their number.
+        radii: [mm].
+        half_length: [mm].
+        material: of the modules; overlaps count twice.
+        sensor: of all.
+        n_phi: modules around each.
+        n_z: modules along each.
+    """
+    layers: list[Layer] = []
+    for k, (radius, n) in enumerate(zip(radii, n_phi, strict=True), start=1):
+        overlap = 1.0
+        if sensor.half_u > 0:
+            overlap = sensor.half_u * n / (math.pi * radius) * sensor.half_v * n_z / half_length
+        layers.append(
+            Barrel(f"{name}{k}", radius, half_length, material.times(overlap), sensor, n, n_z)
+        )
+    return layers
+
+
+def evenly(n_phi: int, span: tuple[float, float], n: int) -> tuple[Ring, ...]:
+    """Rings of equal width that cover a span of radii [mm] without overlap."""
+    edges = [span[0] + (span[1] - span[0]) * k / n for k in range(n + 1)]
+    return tuple(Ring((a + b) / 2, 0.0, 0.0, (b - a) / 2, n_phi) for a, b in pairwise(edges))

@@ -1,68 +1,35 @@
-"""Tracker presets: the open TrackML geometry, and trackers like those of ATLAS and CMS."""
+"""Tracker presets: the open TrackML geometry, and trackers like those of ATLAS and CMS, Run 1."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+import math
 from math import cos
 
 from fivesigma.geometry.layers import (
     Barrel,
-    Disc,
-    Layer,
     Layout,
+    Published,
     Ring,
     Sensor,
     Thickness,
+    barrels,
+    discs,
+    evenly,
 )
 
-__all__ = ["TRACKML"]
+__all__ = ["ATLAS", "CMS", "LAYOUTS", "TRACKML"]
 
-
-def _discs(
-    name: str,
-    positions: Sequence[float],
-    span: tuple[float, float],
-    material: Thickness,
-    sensor: Sensor | None,
-    rings: tuple[Ring, ...] = (),
-) -> list[Layer]:
-    """Discs at +z and -z, numbered from the centre."""
-    return [
-        Disc(f"{name}{side}{k}", sign * z, *span, material, sensor, rings)
-        for side, sign in (("-", -1.0), ("+", 1.0))
-        for k, z in enumerate(positions, start=1)
-    ]
-
-
-def _barrels(
-    name: str,
-    radii: Sequence[float],
-    half_length: float,
-    material: Thickness,
-    sensor: Sensor,
-    n_phi: Sequence[int],
-    n_z: int,
-) -> list[Layer]:
-    return [
-        Barrel(f"{name}{k}", radius, half_length, material, sensor, n, n_z)
-        for k, (radius, n) in enumerate(zip(radii, n_phi, strict=True), start=1)
-    ]
-
-
-def _even(name: str, n_phi: int, span: tuple[float, float], n: int) -> tuple[Ring, ...]:
-    """Rings of equal width that cover a span of radii without overlap."""
-    edges = [span[0] + (span[1] - span[0]) * k / n for k in range(n + 1)]
-    return tuple(Ring((a + b) / 2, 0.0, 0.0, (b - a) / 2, n_phi) for a, b in pairwise(edges))
+_mix = Thickness.mixture
 
 
 # The generic detector of ACTS, used for the TrackML challenge (arXiv:1904.06778): radii, z, sizes
-# and counts as in its detectors.csv; thicknesses as in ACTS. Modules are tilted by 0.14 (pixels)
-# and 0.15, which makes them narrower seen from the beam. Resolutions are the spread of true minus
-# measured positions in TrackML's own events, better than pitch / sqrt(12) where clusters have
-# several channels: pixels 7.7 x 12 um (pitch 50 x 56.25), discs 11 um, short strips 15 um x
-# 0.26 mm (80 um x 1.2 mm), long strips 20 um x 3.06 mm (120 um x 10.8 mm). One noise hit a module
-# makes the 15 % of TrackML's events with 200 collisions. Modules are efficient, as in ACTS.
+# and counts as in its detectors.csv; thicknesses as in ACTS, on each module, so twice where they
+# overlap. Modules are tilted by 0.14 (pixels) and 0.15, which makes them narrower seen from the
+# beam. Resolutions are the spread of true minus measured positions in TrackML's own events, better
+# than pitch / sqrt(12) where clusters have several channels: pixels 7.7 x 12 um (50 x 56.25 wide),
+# discs 11 um, short strips 15 um x 0.26 mm (80 um x 1.2 mm), long strips 20 um x 3.06 mm (120 um x
+# 10.8 mm). One noise hit a module makes the 15 % of TrackML's events with 200 collisions. Modules
+# are efficient, as in ACTS.
 _PIXEL = Sensor(0.0077, 0.012, 0.15, 1.0, 1.0, 8.4 * cos(0.14), 36.0, 0.5)
 _PIXEL_DISC = Sensor(0.011, 0.012, 0.15, 1.0, 1.0, stagger=4.0)
 _SHORT = Sensor(0.015, 0.26, 0.25, 1.0, 1.0, 24.0 * cos(0.15), 54.0, 3.0)
@@ -78,7 +45,7 @@ TRACKML = Layout(
     2.0,
     (
         Barrel("beam pipe", 19.0, 3000.0, Thickness.beryllium(0.8)),
-        *_barrels(
+        *barrels(
             "pixel barrel ",
             (32.0, 72.0, 116.0, 172.0),
             491.0,
@@ -87,7 +54,7 @@ TRACKML = Layout(
             (16, 32, 52, 78),
             14,
         ),
-        *_discs(
+        *discs(
             "pixel disc ",
             (600.0, 700.0, 820.0, 960.0, 1100.0, 1300.0, 1500.0),
             (30.0, 176.0),
@@ -96,7 +63,7 @@ TRACKML = Layout(
             (Ring(66.0, 8.4, 8.4, 36.0, 40), Ring(140.0, 8.4, 8.4, 36.0, 68)),
         ),
         Barrel("support tube", 200.0, 3000.0, Thickness.beryllium(1.8)),
-        *_barrels(
+        *barrels(
             "short strip barrel ",
             (260.0, 360.0, 500.0, 660.0),
             1084.0,
@@ -105,7 +72,7 @@ TRACKML = Layout(
             (40, 56, 78, 102),
             21,
         ),
-        *_discs(
+        *discs(
             "short strip disc ",
             _FAR,
             (240.0, 700.0),
@@ -117,7 +84,7 @@ TRACKML = Layout(
                 Ring(622.0, 32.2, 40.0, 78.0, 60),
             ),
         ),
-        *_barrels(
+        *barrels(
             "long strip barrel ",
             (820.0, 1020.0),
             1084.0,
@@ -126,7 +93,7 @@ TRACKML = Layout(
             (120, 152),
             21,
         ),
-        *_discs(
+        *discs(
             "long strip disc ",
             _FAR,
             (750.0, 1020.0),
@@ -136,3 +103,208 @@ TRACKML = Layout(
         ),
     ),
 )
+
+
+def _two_terms(sigma: float, momentum: float) -> tuple[tuple[float, float], ...]:
+    """sigma (1 (+) momentum / pT), which its authors call right at low and at high pT."""
+    points = (0.5, 1.0, 2.0, 100.0, 1000.0)
+    return tuple((pt, sigma * math.hypot(1, momentum / pt)) for pt in points)
+
+
+def _relative(rows: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    return tuple((pt, pt * sigma) for pt, sigma in rows)
+
+
+# Like ATLAS in Run 1: positions after JINST 3 S08003; the straw tubes are layers of four straws
+# each (r-phi only). Published: the same paper's two-term formulae. |eta| = 0.25-0.5: q/pT 0.34/TeV
+# and 44 GeV (second source: physicsforums.com, thread 866588), d0 10 um and 14 GeV; 1.5-1.75:
+# 0.41/TeV and 80 GeV, 12 um and 20 GeV (quoted from memory, no second source found); |eta| = 1 is
+# our interpolation. Resolutions of strips and straws (32 and 57 um, not the intrinsic 17 and
+# 130 / sqrt(4) um) and the material between the parts are tuned to them; the budget is 0.65 X0 at
+# eta = 0, 1.1 at 1, 1.8 at 1.5. Ratio of layers to formula at 0.5, 1, 2, 100, 1000 GeV:
+#   sigma(pT)  0.375: ATLAS_PT_0
+#              1.0  : ATLAS_PT_1
+#              1.625: ATLAS_PT_2
+#   d0         0.375: ATLAS_D0_0
+#              1.0  : ATLAS_D0_1
+#              1.625: ATLAS_D0_2
+# At |eta| = 1.6 and low pT it needs more material than is plausible. Between 5 and 20 GeV,
+# where both terms count, layers give up to 27 % more than any two-term formula.
+_A_PIXEL = Sensor(0.0092, 0.115, 0.25, noise=0.02)
+_A_STRIP = Sensor(0.032, 0.58, 0.285, noise=0.02)
+_A_STRIP_DISC = Sensor(0.042, 0.58, 0.285, noise=0.02)
+_A_STRAW = Sensor(0.057, 205.0, 0.1, noise=0.2)
+_A_STRAW_DISC = Sensor(0.074, 104.0, 0.1, noise=0.1)
+
+ATLAS = Layout(
+    "atlas",
+    1150.0,
+    3510.0,
+    2.0,
+    (
+        Barrel("beam pipe", 29.0, 3500.0, _mix(0.0105)),
+        *barrels("b-layer ", (50.5,), 400.5, _mix(0.044), _A_PIXEL, (22,), 13),
+        *barrels("pixel barrel ", (88.5, 122.5), 400.5, _mix(0.042), _A_PIXEL, (38, 52), 13),
+        *discs(
+            "pixel disc ",
+            (495.0, 580.0, 650.0),
+            (88.8, 149.6),
+            _mix(0.042),
+            _A_PIXEL,
+            evenly(48, (88.8, 149.6), 1),
+        ),
+        *discs("pixel services ", (700.0,), (60.0, 229.0), _mix(0.05)),
+        Barrel("pixel support", 230.0, 3500.0, _mix(0.03)),
+        *barrels(
+            "strip barrel ",
+            (299.0, 371.0, 443.0, 514.0),
+            749.0,
+            _mix(0.045),
+            _A_STRIP,
+            (32, 40, 48, 56),
+            12,
+        ),
+        *discs("strip services ", (1150.0,), (275.0, 560.0), _mix(0.32)),
+        Barrel("strip support", 550.0, 3500.0, _mix(0.15)),
+        *discs(
+            "strip disc ",
+            (853.8, 934.0, 1091.5, 1299.9, 1399.7, 1771.4, 2115.2, 2505.0, 2720.2),
+            (275.0, 560.0),
+            _mix(0.09),
+            _A_STRIP_DISC,
+            evenly(44, (275.0, 560.0), 3),
+        ),
+        *barrels(
+            "straw barrel ",
+            tuple(590.0 + 56.0 * k for k in range(9)),
+            712.0,
+            _mix(0.0165),
+            _A_STRAW,
+            (96,) * 9,
+            2,
+        ),
+        *discs("straw services ", (780.0,), (575.0, 1080.0), _mix(0.065)),
+        *discs(
+            "straw disc ",
+            tuple(877.0 + 57.0 * k for k in range(15))
+            + tuple(1790.0 + 97.0 * k for k in range(10)),
+            (644.0, 1004.0),
+            _mix(0.03),
+            _A_STRAW_DISC,
+            evenly(192, (644.0, 1004.0), 1),
+        ),
+    ),
+    (
+        Published(0.375, _relative(_two_terms(0.34e-3, 44.0)), _two_terms(0.010, 14.0)),
+        Published(1.0, _relative(_two_terms(0.375e-3, 62.0)), _two_terms(0.011, 17.0)),
+        Published(1.625, _relative(_two_terms(0.41e-3, 80.0)), _two_terms(0.012, 20.0)),
+    ),
+)
+
+
+def _cms(eta: float, a: float, b: float) -> Published:
+    points = (0.55, 1.22, 9.0, 60.0, 1000.0)
+    stretch = math.sqrt(math.cosh(eta))
+    d0 = (0.143 * stretch, 0.067 * stretch, 0.021 * stretch, 0.011, 0.011)
+    return Published(
+        eta,
+        tuple((pt, math.hypot(a, b * pt)) for pt in points),
+        tuple(zip(points, d0, strict=True)),
+    )
+
+
+# Like CMS in Run 1, positions after JINST 3 S08004. Published: sigma(pT)/pT of muons of the
+# object-level response, a (+) b pT, which names arXiv:1405.6569, in the outer half of its three
+# regions of |eta|; d0 of tracks there (response.py), times sqrt(cosh(eta)) below 10 GeV, and 11 um
+# above 60 GeV at all eta (the paper's abstract: 10 um for isolated muons of 100 GeV, |eta| < 1.4).
+# That abstract's 2.8 % for the momentum of these muons is twice the formula's 1.4 to 1.8 %. Pixel
+# and strip resolutions and the services between the parts are tuned; the budget is 0.6 X0 at
+# eta = 0, 1.6 at 1, 1.9 at 1.5. Ratio of layers to formula at 0.55, 1.22, 9, 60, 1000 GeV:
+#   sigma(pT)  0.4: CMS_PT_0
+#              1.3: CMS_PT_1
+#              2.2: CMS_PT_2
+#   d0         0.4: CMS_D0_0
+#              1.3: CMS_D0_1
+#              2.2: CMS_D0_2
+# The constant terms of the formula (1, 1.5, 2.5 %) would take twice the material that CMS has; the
+# layers' 0.7 % in the centre agree with CMS's cosmic muons (arXiv:0911.4994: better than 1 % at 10
+# GeV).
+_C_PIXEL = Sensor(0.0125, 0.030, 0.285, noise=0.05)
+_C_INNER_STEREO = Sensor(0.033, 0.23, 0.32, noise=0.05)
+_C_INNER = Sensor(0.033, 30.0, 0.32, noise=0.05)
+_C_OUTER_STEREO = Sensor(0.022, 0.53, 0.5, noise=0.05)
+_C_OUTER = Sensor(0.022, 53.0, 0.5, noise=0.05)
+_C_DISC_STEREO = Sensor(0.024, 0.5, 0.4, noise=0.05)
+_C_DISC = Sensor(0.024, 30.0, 0.4, noise=0.05)
+
+CMS = Layout(
+    "cms",
+    1290.0,
+    3000.0,
+    3.8,
+    (
+        Barrel("beam pipe", 29.0, 2990.0, _mix(0.0055)),
+        *barrels("pixel barrel inner ", (44.0,), 265.0, _mix(0.021), _C_PIXEL, (18,), 8),
+        *barrels("pixel barrel ", (73.0, 102.0), 265.0, _mix(0.042), _C_PIXEL, (30, 44), 8),
+        *discs("pixel services ", (285.0,), (30.0, 150.0), _mix(0.2)),
+        *discs(
+            "pixel disc ",
+            (345.0, 465.0),
+            (60.0, 150.0),
+            _mix(0.042),
+            _C_PIXEL,
+            evenly(24, (60.0, 150.0), 7),
+        ),
+        *barrels(
+            "inner stereo ", (255.0, 339.0), 700.0, _mix(0.0325), _C_INNER_STEREO, (26, 36), 12
+        ),
+        *barrels("inner barrel ", (418.5, 498.0), 700.0, _mix(0.0325), _C_INNER, (44, 52), 12),
+        *discs("inner services ", (740.0,), (230.0, 700.0), _mix(0.21)),
+        *discs(
+            "inner disc ",
+            (800.0, 900.0, 1000.0),
+            (230.0, 500.0),
+            _mix(0.013),
+            _C_DISC_STEREO,
+            evenly(34, (230.0, 500.0), 3),
+        ),
+        Barrel("inner support", 560.0, 1120.0, _mix(0.18)),
+        *barrels(
+            "outer stereo ", (608.0, 692.0), 1090.0, _mix(0.03), _C_OUTER_STEREO, (42, 48), 12
+        ),
+        *barrels(
+            "outer barrel ",
+            (780.0, 868.0, 965.0, 1080.0),
+            1090.0,
+            _mix(0.03),
+            _C_OUTER,
+            (54, 60, 66, 74),
+            12,
+        ),
+        *discs("outer services ", (1150.0,), (220.0, 1130.0), _mix(0.28)),
+        *discs(
+            "end cap stereo ",
+            (1262.0, 1402.0, 1822.0, 1984.0),
+            (220.0, 1130.0),
+            _mix(0.083),
+            _C_DISC_STEREO,
+            evenly(56, (220.0, 1130.0), 7),
+        ),
+        *discs(
+            "end cap ",
+            (1542.0, 1682.0, 2160.0, 2400.0, 2660.0),
+            (220.0, 1130.0),
+            _mix(0.083),
+            _C_DISC,
+            evenly(56, (220.0, 1130.0), 7),
+        ),
+    ),
+    (
+        _cms(0.4, 0.010, 1.0e-4),
+        _cms(1.3, 0.015, 1.5e-4),
+        _cms(2.2, 0.025, 3.5e-4),
+    ),
+)
+
+#: detector -> its tracker
+LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (ATLAS, CMS, TRACKML)}

@@ -1,0 +1,46 @@
+"""The grids of cells: numbers, centres and edges."""
+
+import numpy as np
+import pytest
+
+from fivesigma.detector.calorimeter.tally import cell_at
+from fivesigma.geometry.cells import ATLAS, CMS, WSI
+
+
+@pytest.mark.parametrize("cells", [ATLAS, CMS], ids=lambda cells: cells.name)
+def test_the_cell_at_a_cells_centre_is_that_cell(cells):
+    for depth, number in enumerate(cells.n_cells):
+        every = np.unique(np.linspace(0, number - 1, 500).astype(int))
+        eta, phi = cells.centres(np.full(len(every), depth), every)
+        found = [cell_at(cells.grid, depth, e, p) for e, p in zip(eta, phi, strict=True)]
+        np.testing.assert_array_equal(found, every)
+
+
+@pytest.mark.parametrize("cells", [ATLAS, CMS], ids=lambda cells: cells.name)
+def test_cells_cover_the_acceptance_and_no_more(cells):
+    assert cell_at(cells.grid, 0, 4.89, 1.0) >= 0
+    assert cell_at(cells.grid, 0, 4.91, 1.0) == -1
+    eta, _ = cells.centres(np.zeros(2, int), np.array([0, cells.grid.half[0]]))
+    assert eta[0] == -eta[1] > 0
+
+
+def test_six_depths_of_known_thickness():
+    for cells in (ATLAS, CMS):
+        assert len(cells.depths) == 6
+        assert list(cells.grid.ecal) == [True] * 3 + [False] * 3
+        assert 24 < cells.grid.x0[3] < 27  # the ECAL, in radiation lengths
+        assert 8.5 < cells.grid.lengths[-1] < 11  # all, in interaction lengths
+
+
+def test_the_silicon_calorimeter_has_the_cells_of_the_challenge():
+    assert WSI.n_cells.sum() == 6480
+    assert WSI.grid.mm[-1] == pytest.approx(45 * 3.4)
+    radius, alpha = WSI.centres([0, 44], [0, 143])
+    np.testing.assert_allclose(radius, [2.325, 39.525])
+    np.testing.assert_allclose(alpha, [-np.pi * 15 / 16, np.pi * 15 / 16])
+
+
+def test_published_terms_depend_on_eta():
+    constant, sampling = CMS.ecal.terms(np.array([0.0, 1.0]))
+    np.testing.assert_allclose(constant, [0.008, 0.008 * 1.64])
+    np.testing.assert_allclose(sampling, [0.11, 0.11 * 1.64])
