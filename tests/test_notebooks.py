@@ -16,6 +16,7 @@ from fivesigma.units import mass
 ROOT = Path(__file__).parents[1]
 TIER_0 = ROOT / "notebooks" / "tier-0" / "particle-classification.ipynb"
 DIMUON = ROOT / "notebooks" / "dimuon.ipynb"
+ON_REAL_DATA = ("dimuon", "higgs-4l", "z-bosons", "agc-ttbar", "uci-higgs", "susy-2018-31")
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 LARGEST = 1.5e6  # bytes
 #: texts that only one machine knows, or one run
@@ -68,8 +69,10 @@ def test_tier_0_runs(tmp_path):
 
 
 @pytest.mark.slow
-def test_dimuon_runs(tmp_path, real_data):
-    run(DIMUON, tmp_path, FIVESIGMA_REAL_DATA=str(real_data))
+@pytest.mark.parametrize("name", ON_REAL_DATA)
+def test_those_on_real_data_run(name, tmp_path, real_data):
+    chosen = {"FIVESIGMA_REAL_DATA": str(real_data), "FIVESIGMA_NOTEBOOK_EPOCHS": "2"}
+    run(ROOT / "notebooks" / f"{name}.ipynb", tmp_path, **chosen)
 
 
 def test_is_committed_as_it_ran(notebook):
@@ -121,3 +124,24 @@ def test_dimuon_finds_the_masses_of_the_pdg(cell, pdg_id):
     found = re.search(r"^\w+: \((\d+\.\d+) ± .*p = (\S+)$", printed(DIMUON, cell), re.MULTILINE)
     assert found and float(found[1]) == pytest.approx(mass(pdg_id), rel=5e-3)
     assert float(found[2]) > 0.05
+
+
+#: notebook, cell -> what its printed line must say, and the reference answers of its numbers
+ANSWERS = {
+    "higgs-4l/count": (
+        r"GeV: (\d+) events, expected (\S+) .* boson, (\S+) more",
+        (12, 4.66, 8.20),
+    ),
+    "higgs-4l/significance": (r"observed (\S+) sigma .* expected (\S+) sigma", (3.08, 3.27)),
+    "higgs-4l/limit": (r"mu < (\S+) .* signal (\S+) \[(\S+), (\S+)\]", (1.70, 0.66, 0.31, 1.58)),
+    "agc-ttbar/fit": (r"ttbar normalisation: (\S+) \+- (\S+)", (0.946, 0.080)),
+    "susy-2018-31/cls": (r"CLs observed (\S+), expected (\S+);", (0.2444, 0.3841)),
+}
+
+
+@pytest.mark.parametrize("place", ANSWERS)
+def test_reference_answers_are_printed(place):
+    name, _, cell = place.partition("/")
+    pattern, answers = ANSWERS[place]
+    found = re.search(pattern, printed(ROOT / "notebooks" / f"{name}.ipynb", cell))
+    assert found and [float(each) for each in found.groups()] == pytest.approx(answers, rel=0.02)
