@@ -8,6 +8,7 @@ from scipy.stats import kstest
 from fivesigma.statistics.spectra import (
     SHAPES,
     Component,
+    Fit,
     Model,
     fit_events,
     fit_histogram,
@@ -236,6 +237,51 @@ def test_a_parameter_at_its_bound_is_told():
     )
     fit = fit_histogram(model, flat, EDGES)
     assert any("bound" in problem and "peak/" in problem for problem in fit.problems)
+
+
+def test_a_few_events_among_many_are_not_at_a_bound():
+    """14 events beside 300 000: near to 0 on the scale of the bound, but far in errors."""
+    edges = np.linspace(0, 10, 41)
+    exponential = SHAPES["exponential"]
+    parts = (
+        Component("few", exponential, fixed={"slope": 0.5}),
+        Component("many", exponential, fixed={"slope": -2.0}),
+    )
+    model = Model(parts, (0.0, 10.0))
+    fit = fit_histogram(model, model.expected(edges, np.array([14.0, 3e5])), edges)
+    assert fit.values[0] == pytest.approx(14, rel=0.02) and fit.errors[0] < 6
+    assert not fit.problems
+
+
+def test_small_weights_are_weights():
+    """Events of weight 1e-4: errors are those of the events, not of their sum of weights."""
+    counts = np.histogram(sample(3), EDGES)[0]
+    plain = fit_histogram(peak_on_exponential(), counts, EDGES)
+    light = fit_histogram(peak_on_exponential(), 1e-4 * counts, EDGES, variances=1e-8 * counts)
+    assert light.weighted and not plain.weighted
+    assert light.values[1] == pytest.approx(plain.values[1], abs=0.2 * plain.errors[1])
+    assert light.errors[1] == pytest.approx(plain.errors[1], rel=0.1)
+    assert light.chi2 == pytest.approx(plain.chi2, rel=0.3)
+
+
+def test_weights_too_small_for_a_fit_are_refused():
+    with pytest.raises(ValueError, match="sum of weights of 1e-09; multiply all weights"):
+        fit_histogram(
+            peak_on_exponential(), np.full(60, 1e-9), EDGES, variances=np.full(60, 1e-19)
+        )
+
+
+def test_small_ranges_are_compared_on_their_own_scale():
+    """Lifetimes of picoseconds in seconds: an edge that is 10 % off is no rounding."""
+    model = Model((Component("decay", SHAPES["exponential"]),), (0.0, 1e-11))
+    with pytest.raises(ValueError, match="but the model's range is 0 to 1e-11"):
+        fit_histogram(model, np.ones(10), np.linspace(0, 1.1e-11, 11))
+
+
+def test_a_fit_without_degrees_of_freedom_has_no_p_value():
+    model = Model((Component("all", SHAPES["exponential"], fixed={"slope": -1.0}),), (0.0, 1.0))
+    one = np.array([9.0])
+    assert np.isnan(Fit(model, one, np.eye(1), one, np.array([0.0, 1.0]), one).p_value)
 
 
 def test_parameters_that_cannot_be_told_apart_are_named():

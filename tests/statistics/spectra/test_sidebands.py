@@ -1,5 +1,7 @@
 """Predictions of blinded windows close on toys; F-test, spurious and injected signals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import chi2, f
@@ -13,6 +15,7 @@ from fivesigma.statistics.spectra import (
     fit_sidebands,
     injection_test,
     sideband_closure,
+    sidebands,
     spurious_signal,
 )
 
@@ -99,6 +102,39 @@ def test_f_test_chooses_the_order_that_is_needed():
     expected = abs(found.trials[2].prediction - found.prediction)
     assert found.choice == pytest.approx(expected)
     assert abs(found.prediction - bent[INSIDE].sum()) < 3 * found.uncertainty
+
+
+def test_without_another_function_the_choice_is_not_known():
+    """Three visible bins: of one family there is no next order to compare with."""
+    edges = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    found = fit_sidebands([50, 40, 30, 20], edges, (1.0, 2.0), ("exponential",))
+    assert np.isnan(found.choice) and found.uncertainty == found.best.statistical > 0
+    assert "the choice of the function is not known: no other could be fitted" in found.note
+    known = fit_sidebands(TRUTH.round(), EDGES, WINDOW, ("exponential",))
+    assert known.choice > 0 and not known.note
+
+
+def test_functions_without_a_minimum_do_not_count(monkeypatch):
+    """Of two families one fails: the next order of the other tells of the choice."""
+    real = sidebands._trial
+
+    def failing(shape, *given):
+        trial = real(shape, *given)
+        stiff = replace(trial, converged=False, deviance=1e6, prediction=1e9)
+        return stiff if shape.name.startswith("bernstein") else trial
+
+    counts = np.random.default_rng(7).poisson(TRUTH)
+    alone = fit_sidebands(counts, EDGES, WINDOW, ("exponential",))
+    monkeypatch.setattr(sidebands, "_trial", failing)
+    found = fit_sidebands(counts, EDGES, WINDOW, ("exponential", "bernstein"))
+    assert (found.prediction, found.choice) == (alone.prediction, alone.choice)
+    assert "no minimum was found for bernstein" in found.note
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -3.0, float("nan")])
+def test_a_threshold_is_a_probability(threshold):
+    with pytest.raises(ValueError, match="of the F-test; give a probability, e.g. 0.05"):
+        fit_sidebands(TRUTH, EDGES, WINDOW, ("exponential",), threshold)
 
 
 def test_nobody_looks_into_the_window():

@@ -16,6 +16,8 @@ Array = NDArray[np.float64]
 #: parameters this near to a bound, in units of its distance from the other and of their error, are
 #: at it: a few events among many lie near to 0 and yet are measured
 _AT_BOUND, _OF_ERROR = 1e-4, 0.1
+#: sums of weights below are lost beside the least expectation that a logarithm takes
+_LEAST = 1e-6
 #: two parameters correlated like this are not told apart
 _DEGENERATE = 0.999
 
@@ -80,6 +82,12 @@ def check_histogram(model: Model, counts: Array, edges: Array, variances: Array)
         message = (
             f"no events in the range {edges[0]:g} to {edges[-1]:g}; choose another range, or "
             "loosen the selection"
+        )
+        raise ValueError(message)
+    if counts.max() < _LEAST:
+        message = (
+            f"the highest bin has a sum of weights of {counts.max():.3g}; multiply all weights, "
+            "so that one stands for an event"
         )
         raise ValueError(message)
     if min(known, filled) <= free:

@@ -190,8 +190,8 @@ def fit_sidebands(
     a probability below `threshold` to do so by chance. Of the families' choices that with the
     smallest deviance + number of parameters predicts (discrete profiling, arXiv:1408.6865, with
     the penalty of its section 5). The largest difference of the other families' choices to it is
-    the uncertainty of the choice; of one family, that of its next order. Functions whose fit found
-    no minimum do not count; where no other is left, the uncertainty is not known.
+    the uncertainty of the choice; without others, that of the next order. Functions whose fit
+    found no minimum do not count; where none is left, the uncertainty is not known.
 
     Args:
         counts: (B,) events; those in the window are not looked at.
@@ -230,13 +230,15 @@ def fit_sidebands(
         )
         raise ValueError(message)
     own = next(of for of in found.values() if best in of)
-    rivals = [each for each in chosen if each is not best] or own[own.index(best) + 1 :]
-    usable = [each.prediction for each in rivals if each.converged]
-    choice = max((abs(value - best.prediction) for value in usable), default=float("nan"))
+    rivals = [each for each in chosen if each is not best]
+    usable = [t for t in rivals if t.converged] or [
+        t for t in own[own.index(best) + 1 :] if t.converged
+    ]
+    choice = max((abs(t.prediction - best.prediction) for t in usable), default=float("nan"))
     return Sideband(window, bins, n, visible, tuple(trials), best, choice, _note(rivals, usable))
 
 
-def _note(rivals: Sequence[Trial], usable: Sequence[float]) -> str:
+def _note(rivals: Sequence[Trial], usable: Sequence[Trial]) -> str:
     lost = [each.shape for each in rivals if not each.converged]
     told = [f"no minimum was found for {', '.join(lost)}, which do not count"] if lost else []
     if not usable:
