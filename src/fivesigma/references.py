@@ -70,6 +70,14 @@ USES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "signal-strength": ("inferno", "neos"),
     },
     "kind": {"ensemble": ("deep-ensembles",)},
+    # parameters of workspaces, and backgrounds under peaks
+    "name": {"qcd_function": ("cms-dijets",)},
+    "background": {
+        "dijet2": ("cms-dijets",),
+        "dijet3": ("cms-dijets",),
+        "dijet4": ("cms-dijets",),
+        "dijet5": ("cms-dijets",),
+    },
 }
 
 #: key of a settings file, where it has a value -> what that stands on

@@ -155,6 +155,7 @@ def _picture(
         region=choice if choice == _MASS_ALONE else f"both jets tagged, {choice}",
         experiment="fivesigma simulation",
         collisions=f"{search.luminosity:g} fb$^{{-1}}$ (14 TeV)",
+        points="Pseudo-data",
         log=True,
     )
 

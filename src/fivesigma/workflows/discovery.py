@@ -74,11 +74,11 @@ def discovery(
     data = open_jets(str(out / "data"))
     _refuse_trained_on(open_jets(str(taggers / "data")), data)
     samples = read_dijets(data, runs, search)
-    trees = {name: "trees, no network" for name in cuts if runs[name].architecture == "trees"}
+    trees = {name: "no network" for name in cuts if runs[name].architecture == "trees"}
     found = sections(samples, cuts, search, seed, out, trees)
     write_report(
         out / "report.html",
-        "From one sigma to five: a resonance that a tagger finds",
+        "A resonance that a tagger finds, and the dijet mass alone does not",
         found,
         _facts(data, search),
         [f"fivesigma demo --out {taggers}", f"fivesigma demo discovery --out {out}"],
