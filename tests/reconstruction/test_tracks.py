@@ -21,6 +21,12 @@ from fivesigma.reconstruction.tracks import (
 #: ratios of layers to published formula that are out by more than 10 %, as the presets say
 KNOWN = {
     ("atlas", 1.625, "pt"): 0.25,
+    ("cms", 0.4, "pt"): 0.36,
+    ("cms", 1.3, "pt"): 0.20,
+    ("cms", 2.2, "pt"): 0.25,
+    ("cms", 0.4, "d0"): 0.13,
+    ("cms", 1.3, "d0"): 0.14,
+    ("cms", 2.2, "d0"): 0.38,
 }
 
 

@@ -8,7 +8,6 @@ Lengths in mm.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,10 +60,6 @@ class Thickness:
         (0.20, 22) and carbon (0.50, 43).
         """
         return cls(radiation, 0.3 * radiation, 27.0 * radiation)
-
-    def times(self, factor: float) -> Thickness:
-        """So many times as much."""
-        return Thickness(factor * self.radiation, factor * self.interaction, factor * self.areal)
 
 
 @dataclass(frozen=True)
@@ -230,13 +225,10 @@ def discs(
         name: of the discs, followed by their side and number.
         positions: |z| [mm].
         span: smallest and largest radius [mm].
-        material: of the modules; overlaps count twice.
+        material: spread over each.
         sensor: None for passive material.
         rings: of modules.
     """
-    if rings and rings[0].half_outer > 0:
-        area = sum(2 * (r.half_inner + r.half_outer) * r.half_v * r.n_phi for r in rings)
-        material = material.times(area / (math.pi * (span[1] ** 2 - span[0] ** 2)))
     return [
         Disc(f"{name}{side}{k}", sign * z, *span, material, sensor, rings)
         for side, sign in (("-", -1.0), ("+", 1.0))
@@ -259,20 +251,15 @@ def barrels(
         name: of the barrels, followed by their number.
         radii: [mm].
         half_length: [mm].
-        material: of the modules; overlaps count twice.
+        material: spread over each.
         sensor: of all.
         n_phi: modules around each.
         n_z: modules along each.
     """
-    layers: list[Layer] = []
-    for k, (radius, n) in enumerate(zip(radii, n_phi, strict=True), start=1):
-        overlap = 1.0
-        if sensor.half_u > 0:
-            overlap = sensor.half_u * n / (math.pi * radius) * sensor.half_v * n_z / half_length
-        layers.append(
-            Barrel(f"{name}{k}", radius, half_length, material.times(overlap), sensor, n, n_z)
-        )
-    return layers
+    return [
+        Barrel(f"{name}{k}", radius, half_length, material, sensor, n, n_z)
+        for k, (radius, n) in enumerate(zip(radii, n_phi, strict=True), start=1)
+    ]
 
 
 def evenly(n_phi: int, span: tuple[float, float], n: int) -> tuple[Ring, ...]:

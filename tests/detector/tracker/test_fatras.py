@@ -19,7 +19,6 @@ from fivesigma.detector.tracker import track_through
 from fivesigma.geometry.helix import advance, curvature
 from fivesigma.geometry.layers import Barrel
 from fivesigma.geometry.trackers import TRACKML
-from fivesigma.units import mass
 
 pytestmark = pytest.mark.slow
 
@@ -136,19 +135,23 @@ def test_scattering(samples, name, radius):
     assert width[1] == pytest.approx(width[0], rel=0.10)
 
 
-def test_energy_loss_in_passive_material(samples):
-    """Mean loss in beam pipe and support tube; the silicon of that ACTS release takes none."""
-    particles, theirs, rows, _ = samples["muons_1"]
-    energy, eta = particles.energy, np.arcsinh(particles.pz / np.hypot(particles.px, particles.py))
+def _lost(particles, theirs, rows, low, high):
+    """Mean energy lost before central hits at these radii, without the 5 % that lose most."""
     radius = np.hypot(theirs["tx"], theirs["ty"])
-    for name, reach in (("beam pipe", (25, 40)), ("support tube", (250, 270))):
-        here = (radius > reach[0]) & (radius < reach[1]) & (np.abs(eta[rows]) < 0.3)
-        lost = (energy[rows] - theirs["te"])[here]
-        if name == "support tube":
-            lost = lost - np.median((energy[rows] - theirs["te"])[np.abs(radius - 172) < 5])
-        layer = TRACKML.layers[TRACKML.number(name)]
-        alone = replace(TRACKML, layers=(layer,))
-        central = particles.take(np.abs(eta) < 0.3)
+    eta = np.arcsinh(particles.pz / np.hypot(particles.px, particles.py))
+    here = (radius > low) & (radius < high) & (np.abs(eta[rows]) < 0.9)
+    lost = (particles.energy[rows] - theirs["te"])[here]
+    return lost[lost < np.quantile(lost, 0.95)].mean()
+
+
+def test_energy_loss_in_passive_material(samples):
+    """Beam pipe, and beam pipe with support tube; the silicon of that ACTS release takes none."""
+    particles, theirs, rows, _ = samples["muons_1"]
+    eta = np.arcsinh(particles.pz / np.hypot(particles.px, particles.py))
+    central = particles.take(np.abs(eta) < 0.9)
+    both = TRACKML.layers[0], TRACKML.layers[TRACKML.number("support tube")]
+    for layers, reach in ((both[:1], (25, 40)), (both, (250, 270))):
+        alone = replace(TRACKML, layers=layers)
         ours = track_through(central, alone, np.random.default_rng(4)).ledger.deposited
-        assert np.median(ours) == pytest.approx(np.median(lost), rel=0.10), name
-    assert mass(13) == pytest.approx(particles.mass[0], rel=1e-4)
+        ours = ours[ours < np.quantile(ours, 0.95)].mean()
+        assert ours == pytest.approx(_lost(particles, theirs, rows, *reach), rel=0.10)

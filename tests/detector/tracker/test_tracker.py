@@ -27,7 +27,7 @@ def test_hits_of_pions(pions):
     """12.1 +- 0.4 a pion (ACTS: 12.12 without, we about 3 % less with nuclear interactions)."""
     particles, signals = pions
     own = np.count_nonzero(~signals.hits["secondary"])
-    assert own / particles.event.size == pytest.approx(12.1, abs=0.5)
+    assert own / particles.event.size == pytest.approx(12.1, abs=0.4)
     quiet = tuple(
         replace(layer, material=replace(layer.material, interaction=0.0))
         for layer in TRACKML.layers
@@ -60,7 +60,7 @@ def test_residuals(pions):
         assert np.std(u) == pytest.approx(sigma[0], rel=error)
         assert np.std(v) == pytest.approx(sigma[1], rel=error)
         other = radial if isinstance(layer, Barrel) else dz
-        assert np.abs(other).max() < 1e-9
+        assert np.abs(other).max() < 2e-3  # modules stand a little before or behind their layer
 
 
 @pytest.mark.parametrize("pdg_id", [11, 13, 22, 211, 321, 2212, -2212, 2112, 130, 12])
@@ -76,12 +76,14 @@ def test_photons_convert_with_seven_ninths_of_a_radiation_length():
     """1 - exp(-7/9 t) at normal incidence; the pair carries the photon's energy."""
     thickness = Thickness(0.3, 0.0, 1e-9)
     particles = gun(20_000, 22, (1.0, 5.0), eta=0.0)
-    out = track_through(particles, shell(thickness), np.random.default_rng(7)).particles
+    signals = track_through(particles, shell(thickness), np.random.default_rng(7))
+    out = signals.particles
     converted = np.bincount(out.event[out.pdg_id != 22], minlength=20_000) > 0
     expected = -np.expm1(-7 / 9 * 0.3)
     assert converted.mean() == pytest.approx(expected, abs=4 * (expected / 20_000) ** 0.5)
-    total = np.bincount(out.event, out.energy)
-    assert np.allclose(total, particles.energy)
+    # slow electrons spiral until they stop
+    assert np.allclose(signals.ledger.passed + signals.ledger.deposited, particles.energy)
+    assert signals.ledger.deposited.sum() < 0.05 * particles.energy.sum()
 
 
 @pytest.mark.parametrize(("pdg_id", "length"), [(2112, 1.0), (130, 0.787)])

@@ -38,6 +38,8 @@ def highland(momentum: float, beta: float, radiation: float) -> float:
 
     theta0 = 13.6 MeV / (beta p) sqrt(t) (1 + 0.038 ln t), t in radiation lengths, charge 1.
     """
+    if radiation <= 0.0:
+        return 0.0
     factor = 1.0 + 0.038 * math.log(radiation / (beta * beta))
     return 13.6e-3 / (beta * momentum) * math.sqrt(radiation) * max(factor, 0.1)
 
@@ -118,6 +120,8 @@ def ionise(
         areal: mass per area along the path [g/cm^2].
         rng: source of randomness.
     """
+    if areal <= 0.0:
+        return 0.0
     energy = math.sqrt(momentum * momentum + mass * mass)
     beta2 = (momentum / energy) ** 2
     beta_gamma = momentum / mass
@@ -148,6 +152,8 @@ def radiate(radiation: float, rng: np.random.Generator) -> float:
 
     The share z has the density (-ln z)^(c - 1) / Gamma(c), c = t / ln 2, of mean exp(-t).
     """
+    if radiation <= 0.0:
+        return 1.0
     return math.exp(-rng.standard_gamma(radiation / math.log(2.0)))
 
 
