@@ -31,7 +31,8 @@ def test_the_loss_of_muons_has_its_mean_and_its_tail():
     rng, iron = np.random.default_rng(1), 1500.0
     for energy, tolerance in ((20.0, 0.01), (1000.0, 0.06)):
         loss = np.array([lost_energy(energy, iron, rng) for _ in range(20_000)])
-        mean = ionisation(energy, iron) + radiation(iron) * energy
+        ionised = ionisation(energy, iron)
+        mean = ionised + radiation(iron) * (energy - ionised)
         assert loss.mean() == pytest.approx(mean, rel=tolerance)
         assert np.median(loss) < loss.mean()
         assert loss.max() <= energy
@@ -90,7 +91,7 @@ def test_segments_are_as_their_table_says(system):
     assert ak.to_numpy(flat.ux**2 + flat.uy**2 + flat.uz**2) == pytest.approx(1, abs=1e-5)
     assert (flat.truth == 0).to_numpy().all()
     mean = ak.mean(ak.num(segments)) / system.stations
-    assert 0.95 * system.efficiency < mean <= system.efficiency + 0.02
+    assert 0.93 * system.efficiency < mean <= system.efficiency + 0.02
 
 
 def test_alignment_shifts_whole_sectors():

@@ -6,7 +6,7 @@ import numpy as np
 from fivesigma.detector.flow import Particles
 from fivesigma.detector.muon_system import lost_energy
 from fivesigma.geometry import response
-from fivesigma.geometry.passage import advance, leave_absorber, thickening
+from fivesigma.geometry.passage import leave_absorber, thickening
 from fivesigma.units import CURVATURE, mass
 
 N_LOWER = 15

@@ -2,7 +2,8 @@
 
 Muons lose energy by ionisation with its tail and by hard radiation, scatter and bend; hadrons that
 punch through do so until they interact, electrons and photons until they shower. A charged
-particle in a station leaves a segment: position and angle, smeared.
+particle in a station leaves a segment: position and angle, smeared. A particle meets the stations
+of the barrel or those of the end caps, whichever are more, also where both overlap.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Muons: tracks of the muon system, combined with those of the tracker.
 
 A muon of the muon system takes the track whose (dz, phi, theta, q/p) is nearest in chi2, and both
-are averaged with their covariances. A muon from a decay in flight, or a hadron that punched
-through, shows in `match_chi2` and `balance`: its momenta in tracker and muon system differ.
+are averaged with their covariances if they agree; if not, the track alone counts. A muon from a
+decay in flight, one that radiated in the calorimeters, or a hadron that punched through shows in
+`match_chi2` and `balance`: its momenta in tracker and muon system differ.
 """
 
 from __future__ import annotations
@@ -31,14 +32,16 @@ class MuonFinding:
     """How muons are found.
 
     Attributes:
-        match_chi2_max: tracks that match worse, for four degrees of freedom, are not taken.
+        combine_chi2_max: both momenta are averaged up to here, for four degrees of freedom.
+        match_chi2_max: tracks that match worse are not taken.
         cone: nor are those further away in azimuth or pseudorapidity.
         track_pt_min: nor are softer ones [GeV].
         fit_chi2_max: chi2 per degree of freedom of the segments' fit.
         beam_spot: standard deviation of the collisions' z [mm].
     """
 
-    match_chi2_max: float = 100.0
+    combine_chi2_max: float = 25.0
+    match_chi2_max: float = 250.0
     cone: float = 0.4
     track_pt_min: float = 1.5
     fit_chi2_max: float = 20.0
@@ -181,7 +184,11 @@ def reconstruct_muons(
     best = _best(muon, track, chi2)
     best = best[chi2[best] < options.match_chi2_max]
     muon, track = muon[best], track[best]
-    mean, reduced = _combine(difference[best], spread[best], parameters[track], covariance[track])
+    agree = chi2[best] < options.combine_chi2_max
+    mean, reduced = parameters[track], covariance[track]
+    mean[agree], reduced[agree] = _combine(
+        difference[best][agree], spread[best][agree], mean[agree], reduced[agree]
+    )
     theta, qoverp = mean[:, 3], mean[:, 4]
     side = np.sign(parameters[track, 4])
     matched = {
