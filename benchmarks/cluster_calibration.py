@@ -18,7 +18,8 @@ import fivesigma.reconstruction
 from fivesigma.detector.calorimeter.deposit import deposit
 from fivesigma.detector.calorimeter.guns import gun
 from fivesigma.detector.calorimeter.readout import read_out
-from fivesigma.geometry.cells import ATLAS, CMS, Cells
+from fivesigma.geometry.calorimeters import ATLAS, CMS
+from fivesigma.geometry.cells import Cells
 from fivesigma.reconstruction.cluster_calibration import Calibration, derive, save
 from fivesigma.reconstruction.clusters import clusters
 

@@ -5,7 +5,8 @@
 FOLDER holds `electrons_1-20GeV.h5` and `photons_1-20GeV.h5` (default
 `$FIVESIGMA_REAL_DATA/geant4_showers`). Electrons with an even number are fitted: shower by
 shower (T, alpha) come from mean and variance of the depth; means, spreads and correlation of their
-logarithms in ln E, the energy in rings, response and its width are brought to agree by repeated simulation.
+logarithms in ln E, the energy in rings, response and its width are brought to agree by repeated
+simulation.
 The last line is the tuning that `geometry/cells.py` holds; before it the comparison with the odd
 electrons and with the photons.
 """
@@ -23,9 +24,10 @@ from scipy.optimize import least_squares
 
 from fivesigma.detector.calorimeter.gflash import longitudinal, medium, radial
 from fivesigma.detector.calorimeter.showers import wsi_showers
-from fivesigma.geometry.cells import WSI, Cells
+from fivesigma.geometry.calorimeters import WSI
+from fivesigma.geometry.cells import Cells
 
-ROUNDS = 4
+ROUNDS = 3
 SHOWERS = 2500
 
 
@@ -82,7 +84,8 @@ def step(cells: Cells, data: dict[str, np.ndarray], simulated: dict[str, np.ndar
         maximum=(tuning.maximum[0] + off[1, 0] - off[0, 0] * at, tuning.maximum[1] + off[0, 0]),
         shape=(tuning.shape[0] + off[1, 1] - off[0, 1] * at, tuning.shape[1] + off[0, 1]),
         spread=(tuning.spread[0] * ratio[0], tuning.spread[1] * ratio[1]),
-        correlation=tuning.correlation + data["correlation"] - simulated["correlation"],
+        # beyond 0.33 the correlation itself would exceed 1
+        correlation=min(tuning.correlation + data["correlation"] - simulated["correlation"], 0.33),
     )
     row = cells.ecal.resolution[0]
     sampling = row[2] * data["width"] / simulated["width"]
@@ -135,7 +138,7 @@ def fit_rings(cells: Cells, energies: np.ndarray, data: np.ndarray) -> Cells:
         return ((made - data) / np.sqrt(data)).ravel()
 
     t = cells.ecal.tuning
-    return trial(least_squares(residuals, [t.core, t.tail, t.share], diff_step=0.01).x)
+    return trial(least_squares(residuals, [t.core, t.tail, t.share], diff_step=0.02).x)
 
 
 def compare(name: str, energies: np.ndarray, showers: np.ndarray, made: np.ndarray) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fivesigma.detector.calorimeter.tally import cell_at
-from fivesigma.geometry.cells import ATLAS, CMS, WSI
+from fivesigma.geometry.calorimeters import ATLAS, CMS, WSI
 
 
 @pytest.mark.parametrize("cells", [ATLAS, CMS], ids=lambda cells: cells.name)

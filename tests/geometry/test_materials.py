@@ -2,7 +2,7 @@
 
 import pytest
 
-from fivesigma.geometry.cells import ATLAS, WSI
+from fivesigma.geometry.calorimeters import ATLAS, WSI
 from fivesigma.geometry.materials import IRON, LEAD, TUNGSTEN, Layer, mix
 
 

@@ -1,10 +1,8 @@
 """Calorimeters: three electromagnetic and three hadronic depths, their cells, matter and response.
 
-The calorimeters begin where the tracker's cylinder ends, and their thickness counts along the path
-of a particle: both are our own choices, as are the three depths of the CMS-like ECAL, whose
-crystals are not divided. Depths and cells follow the ATLAS and CMS detector papers (JINST 3 S08003
-and S08004), resolutions the published formulae in `geometry/response.py`. Lengths in mm, energies
-in GeV.
+The presets are in `calorimeters.py`. The calorimeters begin where the tracker's cylinder ends, and
+their thickness counts along the path of a particle: both are our own choices. Lengths in mm,
+energies in GeV.
 """
 
 from __future__ import annotations
@@ -15,20 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fivesigma.geometry import response
-from fivesigma.geometry.materials import (
-    ARGON,
-    IRON,
-    LEAD,
-    SILICON,
-    TUNGSTEN,
-    Layer,
-    Material,
-    mix,
-)
+from fivesigma.geometry.materials import Material
 from fivesigma.geometry.response import EnergyRow
 
-__all__ = ["ATLAS", "CMS", "WSI", "Cells", "Depth", "Grid", "Section", "Tuning"]
+__all__ = ["Cells", "Depth", "Grid", "Section", "Tuning"]
 
 #: |eta| max, width in eta, cells in phi, noise of a cell [GeV]
 GranularityRow = tuple[float, float, int, float]
@@ -43,15 +31,16 @@ class Tuning:
         shape: (a, b) added to mean ln alpha.
         spread: factors on the standard deviations of ln T and ln alpha.
         correlation: added to the correlation of both.
-        core, tail, share: factors on the core's radius, on the tail's and on the core's share.
+        core, tail: added to the radii of core and tail [Moliere radii].
+        share: factor on the core's share.
     """
 
     maximum: tuple[float, float] = (0.0, 0.0)
     shape: tuple[float, float] = (0.0, 0.0)
     spread: tuple[float, float] = (1.0, 1.0)
     correlation: float = 0.0
-    core: float = 1.0
-    tail: float = 1.0
+    core: float = 0.0
+    tail: float = 0.0
     share: float = 1.0
 
 
@@ -67,6 +56,8 @@ class Section:
         sampling: sampling term of electromagnetic showers over s.
         intrinsic: variance of the hadronic energy V that the readout sees, over V and over the s^2
             of the hadronic calorimeter.
+        independent: share of the sampling fluctuations' variance that is independent from cell to
+            cell; the rest is common to all that a particle leaves.
         constant: constant term over c.
         scale: energy read over visible energy.
         cross_talk: fraction of a cell's signal that goes into its two neighbours in eta.
@@ -82,6 +73,7 @@ class Section:
     e_over_h: float = 1.0
     sampling: float = 1.0
     intrinsic: float = 0.0
+    independent: float = 1.0
     constant: float = 1.0
     scale: float = 1.0
     cross_talk: float = 0.0
@@ -182,15 +174,15 @@ class Cells:
                 low, number = high, number + n_eta * n_phi
             start.append(len(regions))
             half.append(number)
-        low, high, step, n_eta, n_phi, first, noise = (
-            np.array(column) for column in zip(*regions, strict=True)
-        )
+        columns = [np.array(column) for column in zip(*regions, strict=True)]
         return Grid(
             *self._edges(),
             np.array([depth.section == "ecal" for depth in self.depths]),
-            np.array(start), low, high, step, n_eta, n_phi, first, noise, np.array(half),
+            np.array(start),
+            *columns,
+            np.array(half),
             self.ring,
-        )  # fmt: skip
+        )
 
     def _edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         mm = np.array([
@@ -242,87 +234,3 @@ class Cells:
     def noise(self, depth: np.ndarray, cell: np.ndarray) -> np.ndarray:
         """Standard deviation of the noise of cells (N,) [GeV]."""
         return self.grid.noise[self.places(depth, cell)[0]]
-
-
-def _rows(fine: float, in_phi: int, noise: float, forward: float, end: float) -> tuple:
-    """Fine cells to |eta| 2.5, then the same coarser ones in every depth."""
-    return (
-        (2.5, fine, in_phi, noise),
-        (end, 0.1, 64, 2 * noise),
-        (4.9, 0.2, 32, forward),
-    )
-
-
-_ATLAS_LEAD = (Layer(LEAD, 1.53), Layer(IRON, 0.4), Layer(ARGON, 4.2))
-_LEAD_ARGON = mix(_ATLAS_LEAD, gap=0.5)
-_TILE = Material(22.4, 0.0217, 20.5, 26.0, 207.0, 0.00100)
-_CRYSTAL = Material(8.9, 0.00964, 21.9, 68.4, 202.7, 0.00101)
-_BRASS = Material(16.4, 0.0205, 18.5, 29.0, 178.0, 0.00110)
-_TUNGSTEN_SILICON = mix((Layer(TUNGSTEN, 1.4), Layer(SILICON, 0.3)))
-
-ATLAS = Cells(
-    "atlas",
-    radius=1150.0,
-    half_length=3510.0,
-    depths=(
-        Depth("ecal", 4.3, _rows(0.003125, 64, 0.006, 0.10, 3.2)),
-        Depth("ecal", 16.0, _rows(0.025, 256, 0.012, 0.15, 3.2)),
-        Depth("ecal", 5.0, _rows(0.05, 256, 0.010, 0.15, 3.2)),
-        Depth("hcal", 1.5, _rows(0.1, 64, 0.090, 0.30, 3.2)),
-        Depth("hcal", 4.1, _rows(0.1, 64, 0.070, 0.30, 3.2)),
-        Depth("hcal", 2.6, _rows(0.2, 64, 0.040, 0.30, 3.2)),
-    ),
-    ecal=Section(
-        _LEAD_ARGON, response.ATLAS.ecal.resolution, e_over_h=1.5, intrinsic=1.0,
-        cross_talk=0.01, zero_suppression=3.0,
-        sampling_fraction=(_LEAD_ARGON.x0 / 6.63, 1 / (1 + 0.007 * (82 - 18))),
-    ),
-    hcal=Section(
-        _TILE, response.ATLAS.hcal.resolution, e_over_h=1.36, sampling=0.55, intrinsic=1.0,
-        zero_suppression=2.0,
-    ),
-)  # fmt: skip
-
-_CMS_CRYSTALS = ((3.0, 0.0174, 360, 0.045), (4.9, 0.175, 36, 0.20))
-_CMS_TOWERS = ((1.74, 0.087, 72, 0.10), (3.0, 0.126, 36, 0.15), (4.9, 0.175, 36, 0.3))
-CMS = Cells(
-    "cms",
-    radius=1290.0,
-    half_length=3000.0,
-    depths=(
-        Depth("ecal", 4.0, _CMS_CRYSTALS),
-        Depth("ecal", 16.0, _CMS_CRYSTALS),
-        Depth("ecal", 5.8, ((3.0, 0.0348, 180, 0.045), (4.9, 0.175, 36, 0.20))),
-        Depth("hcal", 1.5, _CMS_TOWERS),
-        Depth("hcal", 4.3, _CMS_TOWERS),
-        Depth("hcal", 3.2, _CMS_TOWERS),
-    ),
-    ecal=Section(
-        _CRYSTAL, response.CMS.ecal.resolution, e_over_h=1.6, intrinsic=1.0, zero_suppression=3.0,
-    ),
-    hcal=Section(
-        _BRASS, response.CMS.hcal.resolution, e_over_h=1.4, sampling=0.55, intrinsic=1.0,
-        zero_suppression=2.5,
-    ),
-)  # fmt: skip
-
-#: 90 x (1.4 mm W + 0.3 mm Si) read as 45 layers of 16 x 9 cells about the shower's axis, rings of
-#: 4.65 mm (CaloChallenge data set 2, arXiv:2410.21611); energies divided by 0.033, cells from
-#: 15.15 keV.
-_SILICON = Section(
-    _TUNGSTEN_SILICON,
-    ((99.0, 0.0, 0.1306, 0.0, 1.0, 0.0, 0.0),),
-    sampling_fraction=(_TUNGSTEN_SILICON.x0 / 1.7, 1 / (1 + 0.007 * (74 - 14))),
-    spots=400.0,
-    scale=0.979,
-    tuning=Tuning((-0.0777, 0.0164), (-0.290, 0.0336), (1.004, 0.79), 0.26, 1.0, 1.0, 0.75),
-)
-WSI = Cells(
-    "wsi",
-    radius=1000.0,
-    half_length=1000.0,
-    depths=(Depth("ecal", 3.4 / _TUNGSTEN_SILICON.x0, ((9.0, 1.0, 16, 0.0),)),) * 45,
-    ecal=_SILICON,
-    hcal=_SILICON,
-    ring=4.65,
-)

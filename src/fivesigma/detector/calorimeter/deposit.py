@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -143,8 +144,18 @@ def _one(
 
 @njit(cache=True)
 def _smear(tally: Tally, grid: Grid, terms: np.ndarray, rng: np.random.Generator) -> None:
-    """The constant terms: one factor for ECAL and HCAL on all that a particle leaves there."""
-    ecal = max(1.0 + terms[0] * rng.standard_normal(), 0.0)
+    """One factor each on all that a particle leaves in the ECAL and in the HCAL.
+
+    `terms` are the constant terms of both and the variance of the ECAL's fluctuations that are
+    common to cells, over the energy [GeV].
+    """
+    common = 0.0
+    if terms[2] > 0.0:
+        seen = 0.0
+        for k in range(tally.count[0]):
+            seen += tally.visible[tally.used[k]]
+        common = terms[2] / max(seen, 1e-3)
+    ecal = max(1.0 + math.sqrt(terms[0] ** 2 + common) * rng.standard_normal(), 0.0)
     hcal = max(1.0 + terms[1] * rng.standard_normal(), 0.0)
     for k in range(tally.count[0]):
         slot = tally.used[k]
@@ -221,7 +232,9 @@ def deposit(particles: Particles, cells: Cells, rng: np.random.Generator) -> Dep
     size = np.linalg.norm(states[:, :3], axis=1)
     eta = np.abs(np.arctanh(np.clip(states[:, 2] / np.maximum(size, 1e-9), -0.9999999, 0.9999999)))
     ecal, hcal = cells.ecal.terms(eta), cells.hcal.terms(eta)
-    terms = np.stack([ecal[0] * cells.ecal.constant, hcal[0] * cells.hcal.constant], axis=1)
+    common = (1 - cells.ecal.independent) * (cells.ecal.sampling * ecal[1]) ** 2
+    constant = ecal[0] * cells.ecal.constant, hcal[0] * cells.hcal.constant
+    terms = np.stack([*constant, common], axis=1)
     keys, energies, table, left = _loop(
         _kinds(particles), states, cells.grid, medium(cells), _matter(cells), terms, hcal[1],
         empty_tally(), rng,

@@ -20,7 +20,8 @@ from fivesigma.geometry.cells import Cells, Grid
 
 __all__ = ["Medium", "longitudinal", "medium", "radial", "shower"]
 
-_MOST = 3000  # spots of a shower
+_MOST = 30  # spots of a shower over those at 1 GeV
+_TAUS, _PER_TAU = 33, 8  # places at which the radial profile is computed for a shower
 
 
 class Medium(NamedTuple):
@@ -109,10 +110,19 @@ def radial(matter: Medium, energy: float, tau: float) -> tuple[float, float, flo
         share += matter.soft * (0.348 - 0.642 * math.exp(-((tau - 1.0) ** 2)) / matter.rate)
     tuning = matter.tuning
     return (
-        max(core, 0.005) * tuning[7],
-        max(tail, 0.02) * tuning[8],
+        max(core + tuning[7], 0.005),
+        max(tail + tuning[8], 0.02),
         min(max(share * tuning[9], 0.0), 1.0),
     )
+
+
+@njit(cache=True)
+def _profile(matter: Medium, energy: float) -> np.ndarray:
+    """`radial` at tau = 0, 1/8 ... 4 (33, 3)."""
+    out = np.empty((_TAUS, 3))
+    for k in range(_TAUS):
+        out[k] = radial(matter, energy, k / _PER_TAU)
+    return out
 
 
 @njit(cache=True)
@@ -145,17 +155,21 @@ def shower(
     mean_alpha = max(math.exp(mean_a), 1.1)
     # equation (10): depth over the shower's mean depth, scaled to 1 at the mean shower's maximum
     to_tau = mean_alpha / (mean_alpha - 1) / (alpha * per_beta)
-    n = int(min(_MOST, 1 + matter.spots * energy / (1 + 0.02 * energy)))
+    n = int(1 + matter.spots * min(_MOST, energy / (1 + 0.02 * energy)))
     lost, spot, last = 0.0, energy / n, grid.x0.size - 1
+    profile = _profile(matter, energy)
     for _ in range(n):
         t = rng.standard_gamma(alpha) * per_beta
         depth = depth_at(grid.x0, begin + t)
         if depth == last:
             lost += spot
             continue
-        core, tail, share = radial(matter, energy, min(t * to_tau, 4.0))
+        at = min(t * to_tau * _PER_TAU, _TAUS - 1.001)
+        low = int(at)
+        share = profile[low, 2] + (at - low) * (profile[low + 1, 2] - profile[low, 2])
+        part = 0 if rng.random() < share else 1
+        width = profile[low, part] + (at - low) * (profile[low + 1, part] - profile[low, part])
         u = rng.random()
-        width = core if rng.random() < share else tail
         radius = min(width * math.sqrt(u / (1 - u)), 20.0) * matter.moliere[depth]
         path = along(grid.x0, grid.mm, depth, begin + t)
         azimuth = 2 * math.pi * rng.random()

@@ -163,7 +163,8 @@ class _Readout:
         out = np.empty(key.shape)
         for section, rows in ((self.cells.ecal, True), (self.cells.hcal, False)):
             here = self.cells.grid.ecal[depth] == rows
-            out[here] = (section.sampling * section.terms(eta[here])[1]) ** 2
+            terms = section.sampling * section.terms(eta[here])[1]
+            out[here] = section.independent * terms**2
         return out
 
     def talk(self, key: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ import numpy as np
 from fivesigma.detector.calorimeter.deposit import deposit
 from fivesigma.detector.calorimeter.readout import read_out
 from fivesigma.detector.flow import Particles
-from fivesigma.geometry.cells import WSI, Cells
+from fivesigma.geometry.calorimeters import WSI
+from fivesigma.geometry.cells import Cells
 
 __all__ = ["wsi_showers"]
 

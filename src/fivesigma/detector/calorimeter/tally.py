@@ -31,7 +31,7 @@ class Tally(NamedTuple):
     energy: np.ndarray
     visible: np.ndarray
     used: np.ndarray
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # hides the count of tuples
 
 
 def empty_tally() -> Tally:

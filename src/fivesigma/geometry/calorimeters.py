@@ -1,0 +1,116 @@
+"""Calorimeter presets: ATLAS-like, CMS-like, and the W/Si calorimeter of CaloChallenge data set 2.
+
+Depths and cells follow the ATLAS and CMS detector papers (JINST 3 S08003 and S08004), resolutions
+the published formulae in `geometry/response.py`. The three depths of the CMS-like ECAL, whose
+crystals are not divided, are our own choice. Lengths in mm, energies in GeV.
+"""
+
+from __future__ import annotations
+
+from fivesigma.geometry import response
+from fivesigma.geometry.cells import Cells, Depth, GranularityRow, Section, Tuning
+from fivesigma.geometry.materials import (
+    ARGON,
+    IRON,
+    LEAD,
+    SILICON,
+    TUNGSTEN,
+    Layer,
+    Material,
+    mix,
+)
+
+__all__ = ["ATLAS", "CMS", "WSI"]
+
+
+def _rows(
+    fine: float, in_phi: int, noise: float, forward: float, end: float
+) -> tuple[GranularityRow, ...]:
+    """Fine cells to |eta| 2.5, then the same coarser ones in every depth."""
+    return (
+        (2.5, fine, in_phi, noise),
+        (end, 0.1, 64, 2 * noise),
+        (4.9, 0.2, 32, forward),
+    )
+
+
+_ATLAS_LEAD = (Layer(LEAD, 1.53), Layer(IRON, 0.4), Layer(ARGON, 4.2))
+_LEAD_ARGON = mix(_ATLAS_LEAD, gap=0.5)
+_TILE = Material(22.4, 0.0217, 20.5, 26.0, 207.0, 0.00100)
+_CRYSTAL = Material(8.9, 0.00964, 21.9, 68.4, 202.7, 0.00101)
+_BRASS = Material(16.4, 0.0205, 18.5, 29.0, 178.0, 0.00110)
+_TUNGSTEN_SILICON = mix((Layer(TUNGSTEN, 1.4), Layer(SILICON, 0.3)))
+
+# e/h: tiles 1.362 +- 0.006 (JINR E1-2002-13), lead and argon 1.74 +- 0.04 (hep-ex/9911033). Ours:
+# cells with less noise than the detector has in the ECAL, as the published formula there has no
+# noise term, and more in the HCAL, so that the clusters of a pion come near its 1.59 GeV.
+ATLAS = Cells(
+    "atlas",
+    radius=1150.0,
+    half_length=3510.0,
+    depths=(
+        Depth("ecal", 4.3, _rows(0.003125, 64, 0.006, 0.10, 3.2)),
+        Depth("ecal", 16.0, _rows(0.025, 256, 0.012, 0.15, 3.2)),
+        Depth("ecal", 5.0, _rows(0.05, 256, 0.010, 0.15, 3.2)),
+        Depth("hcal", 1.5, _rows(0.1, 64, 0.090, 0.30, 3.2)),
+        Depth("hcal", 4.1, _rows(0.1, 64, 0.070, 0.30, 3.2)),
+        Depth("hcal", 2.6, _rows(0.2, 64, 0.040, 0.30, 3.2)),
+    ),
+    ecal=Section(
+        _LEAD_ARGON, response.ATLAS.ecal.resolution, e_over_h=1.74, intrinsic=1.0,
+        cross_talk=0.01, zero_suppression=3.0,
+        sampling_fraction=(_LEAD_ARGON.x0 / 6.63, 1 / (1 + 0.007 * (82 - 18))),
+    ),
+    hcal=Section(
+        _TILE, response.ATLAS.hcal.resolution, e_over_h=1.36, sampling=0.55, intrinsic=1.0,
+        zero_suppression=2.0,
+    ),
+)  # fmt: skip
+
+_CMS_CRYSTALS = ((3.0, 0.0174, 360, 0.045), (4.9, 0.175, 36, 0.20))
+_CMS_TOWERS = ((1.74, 0.087, 72, 0.10), (3.0, 0.126, 36, 0.15), (4.9, 0.175, 36, 0.3))
+# e/h and the split of crystals and towers in depth are our own choice; so is the noise of cells,
+# such that an electron's cluster comes near the published 0.40 GeV.
+CMS = Cells(
+    "cms",
+    radius=1290.0,
+    half_length=3000.0,
+    depths=(
+        Depth("ecal", 4.0, _CMS_CRYSTALS),
+        Depth("ecal", 16.0, _CMS_CRYSTALS),
+        Depth("ecal", 5.8, ((3.0, 0.0348, 180, 0.045), (4.9, 0.175, 36, 0.20))),
+        Depth("hcal", 1.5, _CMS_TOWERS),
+        Depth("hcal", 4.3, _CMS_TOWERS),
+        Depth("hcal", 3.2, _CMS_TOWERS),
+    ),
+    ecal=Section(
+        _CRYSTAL, response.CMS.ecal.resolution, e_over_h=1.6, intrinsic=1.0, zero_suppression=3.0,
+    ),
+    hcal=Section(
+        _BRASS, response.CMS.hcal.resolution, e_over_h=1.4, sampling=0.55, intrinsic=1.0,
+        zero_suppression=2.5,
+    ),
+)  # fmt: skip
+
+#: 90 x (1.4 mm W + 0.3 mm Si) read as 45 layers of 16 x 9 cells about the shower's axis, rings of
+#: 4.65 mm (CaloChallenge data set 2, arXiv:2410.21611); energies divided by 0.033, cells from
+#: 15.15 keV. Tuning, scale and sampling term are those of `benchmarks/wsi_fit.py`, from one half
+#: of the Geant4 sample.
+_SILICON = Section(
+    _TUNGSTEN_SILICON,
+    ((99.0, 0.0, 0.1280, 0.0, 1.0, 0.0, 0.0),),
+    sampling_fraction=(_TUNGSTEN_SILICON.x0 / 1.7, 1 / (1 + 0.007 * (74 - 14))),
+    spots=400.0,
+    independent=0.72,
+    scale=0.985,
+    tuning=Tuning((-0.130, 0.0236), (-0.306, 0.0349), (1.01, 0.79), 0.19, 0.0273, 0.140, 0.947),
+)
+WSI = Cells(
+    "wsi",
+    radius=1000.0,
+    half_length=1000.0,
+    depths=(Depth("ecal", 3.4 / _TUNGSTEN_SILICON.x0, ((9.0, 1.0, 16, 0.0),)),) * 45,
+    ecal=_SILICON,
+    hcal=_SILICON,
+    ring=4.65,
+)
