@@ -95,6 +95,12 @@ FIELDS: dict[str, dict[str, Field]] = {
         "truth": Field("i4", "", "list: indices into `truth` of what deposited energy here"),
         "fraction": Field("f4", "", "list: share of the true energy of the cell, same order"),
     },
+    "deposits": {
+        "depth": Field("i1", "", "as in `cells`"),
+        "cell": Field("i4", "", "as in `cells`"),
+        "energy": Field("f4", "GeV", "deposited, before any electronics"),
+        "visible": Field("f4", "GeV", "what of it the readout sees on average"),
+    },
     "segments": {
         "station": Field("i1", "", "station of the muon system, from the inside outwards"),
         **_POSITION,

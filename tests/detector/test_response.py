@@ -12,6 +12,7 @@ from fivesigma.geometry import DETECTORS, detector
 from fivesigma.units import CURVATURE
 
 ATLAS, CMS = DETECTORS["atlas"], DETECTORS["cms"]
+WITH_RESPONSE = [preset for preset in DETECTORS.values() if preset.response]
 
 
 def particles(pdg_id, pt, eta, phi=0.3, charge=0.0, mass=0.0, n=4000, per_event=1):
@@ -96,7 +97,7 @@ def test_cms_ecal_resolution_is_continuous_where_its_formula_says():
 
 
 def test_tower_counts_cover_the_sphere_without_overlap():
-    for preset in DETECTORS.values():
+    for preset in WITH_RESPONSE:
         for calorimeter in (preset.response.ecal, preset.response.hcal):
             edges, bins, first = calorimeter.towers
             assert np.all(np.diff(edges) > 0)
@@ -189,7 +190,7 @@ def test_d0_resolution_has_the_published_points():
 def test_energy_flow_does_not_count_charged_energy_twice():
     """A hadron gives its energy once: track plus neutral excess is nearly the truth."""
     truth = particles(211, pt=40.0, eta=0.3, charge=1.0, mass=0.1396, n=4000)
-    for preset in DETECTORS.values():
+    for preset in WITH_RESPONSE:
         found = respond(truth, preset, np.random.default_rng(3))
         total = ak.to_numpy(ak.sum(found.pt * np.cosh(found.eta), axis=1))
         assert total.mean() == pytest.approx(40.0 * np.cosh(0.3), rel=0.06)
@@ -255,3 +256,9 @@ def test_bad_input_is_refused():
         respond(truth, ATLAS, np.random.default_rng(1))
     with pytest.raises(ValueError, match="unknown detector 'alice'; choose from atlas, cms"):
         detector("alice")
+
+
+def test_a_preset_without_response_is_refused():
+    truth = particles(211, pt=40.0, eta=0.3, charge=1.0, n=1)
+    with pytest.raises(ValueError, match="'trackml' has no object-level response"):
+        respond(truth, detector("trackml"), np.random.default_rng(3))

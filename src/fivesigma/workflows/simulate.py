@@ -1,0 +1,244 @@
+"""`fivesigma simulate`: the signals that events leave in a detector, added to their dataset."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from fivesigma.datasets import Dataset
+from fivesigma.detector.mixing import LIBRARY, library, mix
+from fivesigma.detector.signals import SignalOptions, measure, stable, transport
+from fivesigma.geometry import Detector
+from fivesigma.geometry import detector as detector_named
+from fivesigma.progress import Progress
+from fivesigma.stages import extend
+from fivesigma.workflows.forecast import Forecast, require_space
+from fivesigma.workflows.generate import generate
+
+__all__ = ["Mixing", "simulate"]
+
+_STAGE = "simulate"
+#: stream of random numbers, apart from those of generation
+_SIGNALS = 3
+#: particles that go through the detector together, about: bounds the memory
+_PARTICLES = 40_000
+#: collisions of the library that a shard draws from, at least
+_POOL = 1000
+#: events of the pilot that tells time and size
+_PILOT = 10
+#: width of the beam spot across and along the beams [mm], of the collisions of a library
+_BEAM_SPOT = (0.0125, 53.0)
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Pile-up at signal level.
+
+    Attributes:
+        library: dataset of minimum-bias collisions, simulated with `--library`.
+        mean: mean of the Poisson number of collisions that are added to an event.
+    """
+
+    library: Path
+    mean: float = 40.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mean < np.inf:
+            message = f"pile-up: mean {self.mean:g}: expected a finite number >= 0"
+            raise ValueError(message)
+
+
+def simulate(
+    data: Path,
+    *,
+    detector: str = "atlas",
+    process: str | None = None,
+    events: int = 1_000,
+    pileup: Mixing | None = None,
+    library: bool = False,
+    options: SignalOptions = SignalOptions(),  # noqa: B008 (frozen)
+    seed: int = 1,
+    workers: int = 0,
+    shard_size: int = 200,
+    dask: str | None = None,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> Dataset | Forecast:
+    """Add tracker hits, calorimeter cells and muon segments to a dataset of events.
+
+    Repeating the command resumes it. With `--process` the events are generated first.
+
+    Examples:
+        fivesigma simulate data/ttbar --process ttbar --events 1000
+        fivesigma simulate data/minbias --process minimum-bias --events 2000 --library true
+        fivesigma simulate data/ttbar --pileup.library data/minbias --pileup.mean 40
+
+    Args:
+        data: dataset of events; it grows by the collections hits, cells and segments.
+        detector: preset of the geometry.
+        process: generate events of this process into `data`, if they are not there.
+        events: how many, with `process`.
+        pileup: collisions of a library to lay over each event.
+        library: keep the signals as they are before electronics, for use as pile-up; the
+            collisions are spread over the beam spot.
+        options: noise, dead regions, miscalibration, alignment.
+        seed: of all randomness.
+        workers: processes; 0: one for each core.
+        shard_size: events in a shard, with `process`.
+        dask: address of a Dask scheduler to use instead of local processes.
+        dry_run: only check the settings and tell time and size.
+        overwrite: replace signals that were made with other settings.
+        quiet: show no progress.
+
+    Returns:
+        The dataset. With `dry_run` what it would cost.
+
+    Raises:
+        ValueError: settings that cannot work, a dataset without events, or other signals in it.
+        RuntimeError: shards that failed; repeat the command to try them again.
+    """
+    _check(detector, pileup, library)
+    if process is not None:
+        generate(data, process=process, events=events, seed=seed, workers=workers, dask=dask,
+                 shard_size=shard_size, quiet=quiet)  # fmt: skip
+    dataset = _with_truth(data)
+    task = _Simulation(data.absolute(), detector, pileup, library, options, seed)
+    workers = min(workers or os.cpu_count() or 1, len(dataset.shards))
+    expected = _forecast(task, dataset, workers)
+    if dry_run:
+        return expected
+    require_space(data, expected)
+    Progress.tell(f"simulating {data}: {expected} events", quiet=quiet)
+    with Progress(f"simulating {data}", len(dataset.shards), "shards", quiet=quiet) as progress:
+        return extend(
+            dataset, _STAGE, task, _settings(task, dataset), workers=workers, overwrite=overwrite,
+            cluster=dask, progress=lambda done, _, record: progress(done, record.get("error", "")),
+        )  # fmt: skip
+
+
+def _check(detector: str, pileup: Mixing | None, library: bool) -> None:
+    preset = detector_named(detector)
+    if preset.layers is None or preset.cells is None or preset.stations is None:
+        message = f"the detector {detector!r} has no signals; choose atlas or cms"
+        raise ValueError(message)
+    if pileup is None:
+        return
+    if library:
+        message = "a library of pile-up has no pile-up of its own; give --library or --pileup"
+        raise ValueError(message)
+    made = Dataset.open(pileup.library).manifest.get("stages", {}).get(_STAGE, {}).get("settings")
+    if made is None or not made["library"]:
+        message = (
+            f"{pileup.library} is no library; make it with `fivesigma simulate --library true`"
+        )
+        raise ValueError(message)
+    if made["detector"] != detector:
+        message = f"{pileup.library} is a library of {made['detector']}, asked for {detector}"
+        raise ValueError(message)
+
+
+def _with_truth(data: Path) -> Dataset:
+    dataset = Dataset.open(data)
+    if not {"event", "truth"} <= dataset.counts.keys():
+        message = (
+            f"{data} has no events with truth, only {', '.join(dataset.counts)}; "
+            "make some with `fivesigma generate --process`"
+        )
+        raise ValueError(message)
+    return dataset
+
+
+@dataclass(frozen=True)
+class _Simulation:
+    """Makes the collections of a shard."""
+
+    data: Path
+    detector: str
+    pileup: Mixing | None
+    library: bool
+    options: SignalOptions
+    seed: int
+
+    def __call__(self, index: int, events: int | None = None) -> dict[str, ak.Array]:
+        truth = Dataset.open(self.data).read("truth", shards=[index])[:events]
+        rng = np.random.default_rng([self.seed, index, _SIGNALS])
+        preset = detector_named(self.detector)
+        pool = self._pool(rng)
+        parts = [self._batch(each, preset, pool, rng) for each in self._batches(truth)]
+        return {name: ak.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _batches(self, truth: ak.Array) -> list[ak.Array]:
+        particles = ak.to_numpy(ak.num(truth)).mean() + 100 * (
+            self.pileup.mean if self.pileup else 0
+        )
+        step = max(1, int(_PARTICLES / max(particles, 1)))
+        return [truth[at : at + step] for at in range(0, len(truth), step)]
+
+    def _batch(
+        self, truth: ak.Array, preset: Detector, pool: dict[str, ak.Array],
+        rng: np.random.Generator,
+    ) -> dict[str, ak.Array]:  # fmt: skip
+        n = len(truth)
+        particles = stable(truth)
+        if self.library:
+            across, along = _BEAM_SPOT
+            shift = rng.standard_normal((n, 3)) * (across, across, along)
+            x, y, z = (particles[8 + k] + shift[particles.event, k] for k in range(3))
+            particles = particles._replace(x=x, y=y, z=z)
+        left = transport(particles, n, preset, rng, self.options)
+        if self.library:
+            return library(left, n)
+        if self.pileup:
+            left = mix(left, pool, rng.poisson(self.pileup.mean, n), rng)
+        return measure(left, n, preset, rng, self.options)
+
+    def _pool(self, rng: np.random.Generator) -> dict[str, ak.Array]:
+        """Collisions of some shards of the library, chosen at random."""
+        if self.pileup is None:
+            return {}
+        dataset = Dataset.open(self.pileup.library)
+        order = rng.permutation(len(dataset.shards))
+        sizes = np.array([dataset.shards[k]["counts"]["event"] for k in order])
+        used = int(np.searchsorted(np.cumsum(sizes), _POOL)) + 1
+        chosen = [dataset.shards[k]["index"] for k in order[:used]]
+        return {name: dataset.read(name, shards=chosen) for name in LIBRARY}
+
+
+def _settings(task: _Simulation, dataset: Dataset) -> dict[str, Any]:
+    settings = asdict(task) | {
+        "data": dataset.manifest["settings_hash"],
+        "fivesigma": version("fivesigma"),
+        "pileup": None,
+    }
+    if task.pileup:
+        pool = Dataset.open(task.pileup.library).manifest
+        settings["pileup"] = {
+            "mean": task.pileup.mean,
+            "library": pool["settings_hash"],
+            "signals": pool["stages"][_STAGE]["settings_hash"],
+        }
+    return settings
+
+
+def _forecast(task: _Simulation, dataset: Dataset, workers: int) -> Forecast:
+    """From a few events of the first shard; compiled code is loaded before."""
+    index = dataset.shards[0]["index"]
+    task(index, 1)
+    begin = time.perf_counter()
+    made = task(index, _PILOT)
+    seconds = (time.perf_counter() - begin) / len(made["hits"])
+    size = sum(ak.to_packed(each).nbytes for each in made.values()) / len(made["hits"])
+    n = dataset.counts["event"]
+    return Forecast(n * seconds / workers, round(_PACKED * n * size), n, workers)
+
+
+#: bytes on disk over bytes in memory
+_PACKED = 0.6
