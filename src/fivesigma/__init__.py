@@ -41,6 +41,7 @@ _NAMES = {
     "run_analysis": "fivesigma.workflows.analyse",
     "select": "fivesigma.workflows.analyse",
     "significance": "fivesigma.workflows.inference",
+    "simulate": "fivesigma.workflows.simulate",
     "spectrum": "fivesigma.workflows.spectrum",
     "templates": "fivesigma.workflows.analyse",
     "train": "fivesigma.workflows.train",

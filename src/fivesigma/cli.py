@@ -19,6 +19,7 @@ VERBS = {
     "demo": ("fivesigma.workflows.demo", "the whole chain: collisions, jets, taggers, report"),
     "demo discovery": ("fivesigma.workflows.discovery", "a Z' in dijets, by the demo's taggers"),
     "generate": ("fivesigma.workflows.generate", "collisions, or labelled jets by a recipe"),
+    "simulate": ("fivesigma.workflows.simulate", "hits, cells, segments that events leave"),
     "convert": ("fivesigma.workflows.convert", "files of any format into a dataset or another"),
     "train": ("fivesigma.workflows.train", "a tagger from a dataset of labelled jets"),
     "train classifier": (

@@ -57,9 +57,11 @@ USES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "one-cycle": ("one-cycle",),
     },
     "detector": {
-        "atlas": ("atlas-experiment", "delphes3"),
-        "cms": ("cms-experiment", "delphes3", "cms-tracker"),
+        "atlas": ("atlas-experiment", "delphes3", "gflash"),
+        "cms": ("cms-experiment", "delphes3", "cms-tracker", "gflash"),
         "atlas-coarse": ("atlas-experiment", "delphes3"),
+        "trackml": ("trackml",),
+        "wsi": ("calochallenge", "gflash"),
     },
     "algorithm": {"antikt": ("anti-kt",), "ca": (), "kt": ()},
     "engine": {"fivesigma": ("nearest-neighbours",), "fastjet": ("fastjet",)},

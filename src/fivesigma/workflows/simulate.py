@@ -31,8 +31,8 @@ _SIGNALS = 3
 _PARTICLES = 40_000
 #: collisions of the library that a shard draws from, at least
 _POOL = 1000
-#: events of the pilot that tells time and size
-_PILOT = 10
+#: events from which time and size are told beforehand, and events of the pilot for it
+_LONG, _PILOT = 500, 10
 #: width of the beam spot across and along the beams [mm], of the collisions of a library
 _BEAM_SPOT = (0.0125, 53.0)
 
@@ -112,11 +112,12 @@ def simulate(
     dataset = _with_truth(data)
     task = _Simulation(data.absolute(), detector, pileup, library, options, seed)
     workers = min(workers or os.cpu_count() or 1, len(dataset.shards))
-    expected = _forecast(task, dataset, workers)
-    if dry_run:
-        return expected
-    require_space(data, expected)
-    Progress.tell(f"simulating {data}: {expected} events", quiet=quiet)
+    if dry_run or dataset.counts["event"] > _LONG:
+        expected = _forecast(task, dataset, workers)
+        if dry_run:
+            return expected
+        require_space(data, expected)
+        Progress.tell(f"simulating {data}: {expected} events", quiet=quiet)
     with Progress(f"simulating {data}", len(dataset.shards), "shards", quiet=quiet) as progress:
         return extend(
             dataset, _STAGE, task, _settings(task, dataset), workers=workers, overwrite=overwrite,

@@ -33,6 +33,18 @@ def _generate(dataset: Any, options: Any) -> Iterator[str]:
         yield f"next: fivesigma info {dataset.path}"
 
 
+def _simulate(dataset: Any, options: Any) -> Iterator[str]:
+    if options.dry_run:
+        yield f"{options.data}: {dataset} events"
+        return
+    library = dataset.manifest["stages"]["simulate"]["settings"]["library"]
+    yield f"signals of {dataset.counts['event']} events in {dataset.path}"
+    if library:
+        yield f"next: fivesigma simulate DATA --pileup.library {dataset.path}"
+    else:
+        yield f"next: fivesigma info {dataset.path}"
+
+
 def _train(run: Any, options: Any) -> Iterator[str]:
     best = run.model_yaml["summary"].get("best") or {}
     told = ", ".join(
@@ -198,6 +210,7 @@ SUMMARIES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "demo": _demo,
     "demo discovery": _discovery,
     "generate": _generate,
+    "simulate": _simulate,
     "convert": _convert,
     "train": _train,
     "train classifier": _classifier,
