@@ -57,8 +57,8 @@ USES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "one-cycle": ("one-cycle",),
     },
     "detector": {
-        "atlas": ("atlas-experiment", "delphes3", "gflash"),
-        "cms": ("cms-experiment", "delphes3", "cms-tracker", "gflash"),
+        "atlas": ("atlas-experiment", "delphes3"),
+        "cms": ("cms-experiment", "delphes3", "cms-tracker"),
         "atlas-coarse": ("atlas-experiment", "delphes3"),
         "trackml": ("trackml",),
         "wsi": ("calochallenge", "gflash"),
@@ -71,7 +71,7 @@ USES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "asimov": ("asymptotic-formulae",),
         "signal-strength": ("inferno", "neos"),
     },
-    "kind": {"ensemble": ("deep-ensembles",)},
+    "kind": {"ensemble": ("deep-ensembles",), "simulate": ("gflash",)},
     # parameters of workspaces, and backgrounds under peaks
     "name": {"qcd_function": ("cms-dijets",)},
     "background": {
