@@ -57,23 +57,26 @@ def surfaces(layout: Layout) -> Surfaces:
     discs = [(d.z, d.r_min, d.r_max, k) for k, d in _of(layout, Disc)]
     _check(layout, barrels, discs)
     end = layout.half_length
-    cylinder = np.array([*sorted(barrels), (layout.radius, end, OUTSIDE)]).T
+    cylinder = np.array([*sorted(barrels), (layout.radius, end, OUTSIDE)]).T.copy()
     plane = np.array(
         [(-end, 0.0, layout.radius, OUTSIDE), *sorted(discs), (end, 0.0, layout.radius, OUTSIDE)]
-    ).T
+    ).T.copy()
     thickness = [layer.material for layer in layout.layers]
     sensors = [layer.sensor for layer in layout.layers]
     return Surfaces(
-        *(np.ascontiguousarray(cylinder[0]), np.ascontiguousarray(cylinder[1])),
-        cylinder[2].astype(np.int64),
-        *(np.ascontiguousarray(column) for column in plane[:3]),
-        plane[3].astype(np.int64),
-        np.array([each.radiation for each in thickness]),
-        np.array([each.interaction for each in thickness]),
-        np.array([each.areal for each in thickness]),
-        np.array([each.sigma_u if each else 0.0 for each in sensors]),
-        np.array([each.sigma_v if each else 0.0 for each in sensors]),
-        layout.field,
+        radius=cylinder[0],
+        half_length=cylinder[1],
+        barrel_layer=cylinder[2].astype(np.int64),
+        z=plane[0],
+        r_min=plane[1],
+        r_max=plane[2],
+        disc_layer=plane[3].astype(np.int64),
+        radiation=np.array([each.radiation for each in thickness]),
+        interaction=np.array([each.interaction for each in thickness]),
+        areal=np.array([each.areal for each in thickness]),
+        sigma_u=np.array([each.sigma_u if each else 0.0 for each in sensors]),
+        sigma_v=np.array([each.sigma_v if each else 0.0 for each in sensors]),
+        field=layout.field,
     )
 
 

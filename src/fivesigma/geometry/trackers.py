@@ -122,14 +122,14 @@ def _relative(rows: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float
 # our interpolation. Resolutions of strips and straws (32 and 57 um, not the intrinsic 17 and
 # 130 / sqrt(4) um) and the material between the parts are tuned to them; the budget is 0.65 X0 at
 # eta = 0, 1.1 at 1, 1.8 at 1.5. Ratio of layers to formula at 0.5, 1, 2, 100, 1000 GeV:
-#   sigma(pT)  0.375: ATLAS_PT_0
-#              1.0  : ATLAS_PT_1
-#              1.625: ATLAS_PT_2
-#   d0         0.375: ATLAS_D0_0
-#              1.0  : ATLAS_D0_1
-#              1.625: ATLAS_D0_2
+#   sigma(pT)  0.375: 0.95 0.95 0.98 1.06 0.97
+#              1.0  : 1.02 0.95 0.93 1.09 1.05
+#              1.625: 0.83 0.76 0.78 1.14 1.02
+#   d0         0.375: 1.01 1.00 1.03 1.02 0.98
+#              1.0  : 0.92 0.91 0.93 0.99 0.94
+#              1.625: 0.94 0.94 0.95 0.97 0.90
 # At |eta| = 1.6 and low pT it needs more material than is plausible. Between 5 and 20 GeV,
-# where both terms count, layers give up to 27 % more than any two-term formula.
+# where both terms count, layers give up to 27 % more than any two-term formula. Noise: our choice.
 _A_PIXEL = Sensor(0.0094, 0.115, 0.25, noise=0.02)
 _A_STRIP = Sensor(0.032, 0.58, 0.285, noise=0.02)
 _A_STRIP_DISC = Sensor(0.042, 0.58, 0.285, noise=0.02)
@@ -220,12 +220,12 @@ def _cms(eta: float, a: float, b: float) -> Published:
 # That abstract's 2.8 % for the momentum of these muons is twice the formula's 1.4 to 1.8 %. Pixel
 # and strip resolutions and the services between the parts are tuned; the budget is 0.6 X0 at
 # eta = 0, 1.6 at 1, 1.9 at 1.5. Ratio of layers to formula at 0.55, 1.22, 9, 60, 1000 GeV:
-#   sigma(pT)  0.4: CMS_PT_0
-#              1.3: CMS_PT_1
-#              2.2: CMS_PT_2
-#   d0         0.4: CMS_D0_0
-#              1.3: CMS_D0_1
-#              2.2: CMS_D0_2
+#   sigma(pT)  0.4: 0.65 0.70 0.80 1.07 1.12
+#              1.3: 0.85 0.80 0.88 1.11 0.81
+#              2.2: 0.82 0.76 0.92 1.13 1.13
+#   d0         0.4: 1.05 1.09 1.07 0.99 0.88
+#              1.3: 1.06 1.07 0.93 1.13 0.90
+#              2.2: 1.13 1.13 0.82 1.37 1.17
 # The constant terms of the formula (1, 1.5, 2.5 %) would take twice the material that CMS has; the
 # layers' 0.7 % in the centre agree with CMS's cosmic muons (arXiv:0911.4994: better than 1 % at 10
 # GeV).

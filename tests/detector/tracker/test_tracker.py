@@ -60,7 +60,7 @@ def test_residuals(pions):
         assert np.std(u) == pytest.approx(sigma[0], rel=error)
         assert np.std(v) == pytest.approx(sigma[1], rel=error)
         other = radial if isinstance(layer, Barrel) else dz
-        assert np.abs(other).max() < 2e-3  # modules stand a little before or behind their layer
+        assert np.abs(other).max() < 1e-9
 
 
 @pytest.mark.parametrize("pdg_id", [11, 13, 22, 211, 321, 2212, -2212, 2112, 130, 12])

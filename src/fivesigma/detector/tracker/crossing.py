@@ -24,7 +24,7 @@ __all__ = ["cross", "leave_hits"]
 _STEEPEST = 0.05  # cosine of the incidence angle; flatter ones count as this
 _MESON = 0.787  # mesons fly further: 137.7 against 108.4 g/cm^2 in silicon (PDG)
 _KINETIC_MIN = 1e-3  # GeV: what is slower stops
-_PHOTON_MIN = 5e-3  # GeV: softer bremsstrahlung stays in the layer
+_PHOTON_MIN = 1e-2  # GeV: softer bremsstrahlung stays in the layer
 
 
 @njit(cache=True)
@@ -91,6 +91,8 @@ def _hit(
     tx = track[0] + step * track[3] / size
     ty = track[1] + step * track[4] / size
     tz = track[2] + step * track[5] / size
+    r = math.hypot(tx, ty)
+    ex, ey = tx / r, ty / r
     su, sv = surfaces.sigma_u[layer], surfaces.sigma_v[layer]
     du, dv = su * rng.standard_normal(), sv * rng.standard_normal()
     row = floats[n]

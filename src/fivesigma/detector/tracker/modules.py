@@ -42,37 +42,27 @@ class Modules(NamedTuple):
 @cache
 def modules(layout: Layout) -> Modules:
     """The arrays of a tracker."""
-    rows, rings, first = [], [], [0]
+    rings, first = [], [0]
     for layer in layout.layers:
-        sensor = layer.sensor
-        barrel = isinstance(layer, Barrel)
-        rows.append(
-            (
-                0.2329 * sensor.thickness if sensor else 0.0,
-                sensor.efficiency if sensor else 0.0,
-                sensor.stagger if sensor else 0.0,
-                sensor.half_u if sensor else 0.0,
-                sensor.half_v if sensor else 0.0,
-                layer.n_phi if barrel else 1,
-                layer.n_z if barrel else 1,
-                layer.half_length if barrel else 0.0,
-            )
-        )
         number = 0
         for ring in layer.rings if isinstance(layer, Disc) else ():
             half = (ring.half_inner, ring.half_outer, ring.half_v)
             rings.append((ring.radius, *half, ring.n_phi, number))
             number += ring.n_phi
         first.append(len(rings))
-    table = np.array(rows, dtype=float).reshape(-1, 8)
-    columns = [np.ascontiguousarray(column) for column in table.T]
+    sensors = [layer.sensor for layer in layout.layers]
+    barrels = [layer if isinstance(layer, Barrel) else None for layer in layout.layers]
     return Modules(
-        *columns[:5],
-        columns[5].astype(np.int64),
-        columns[6].astype(np.int64),
-        columns[7],
-        np.array(first, np.int64),
-        np.array(rings, dtype=float).reshape(-1, 6),
+        thickness=np.array([0.2329 * each.thickness if each else 0.0 for each in sensors]),
+        efficiency=np.array([each.efficiency if each else 0.0 for each in sensors]),
+        stagger=np.array([each.stagger if each else 0.0 for each in sensors]),
+        half_u=np.array([each.half_u if each else 0.0 for each in sensors]),
+        half_v=np.array([each.half_v if each else 0.0 for each in sensors]),
+        n_phi=np.array([each.n_phi if each else 1 for each in barrels], np.int64),
+        n_z=np.array([each.n_z if each else 1 for each in barrels], np.int64),
+        half_length=np.array([each.half_length if each else 0.0 for each in barrels]),
+        first_ring=np.array(first, np.int64),
+        ring=np.array(rings, dtype=float).reshape(-1, 6),
     )
 
 

@@ -105,8 +105,8 @@ def _follow(
     if top + LARGEST_MULTIPLICITY * 2 > stack.shape[0]:  # a cascade beyond all measure
         ledger[0] += available(_energy(track), track[6], pdg)
         return False, top, hits
-    barrel = np.searchsorted(surfaces.radius, math.hypot(track[0], track[1]), side="right")
-    disc = np.searchsorted(surfaces.z, track[2], side="right")
+    barrel = int(np.searchsorted(surfaces.radius, math.hypot(track[0], track[1]), side="right"))
+    disc = int(np.searchsorted(surfaces.z, track[2], side="right"))
     if barrel == surfaces.radius.size or disc == 0 or disc == surfaces.z.size:
         return True, top, hits
     turned = 0.0

@@ -86,7 +86,7 @@ def expected_resolution(
         >>> import numpy as np
         >>> from fivesigma.geometry.trackers import ATLAS
         >>> expected_resolution(ATLAS, np.array([10.0]), np.array([0.3])).pt.round(3)
-        array([0.015])
+        array([0.018])
     """
     pt, eta = np.broadcast_arrays(np.asarray(pt, float), np.asarray(eta, float))
     zero = np.zeros(pt.size)

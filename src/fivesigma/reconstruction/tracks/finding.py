@@ -63,7 +63,10 @@ def candidates(truth: ak.Array, hits: ak.Array, layout: Layout) -> Candidates:
     event = np.repeat(np.arange(counts.size), counts)
     first = np.cumsum(counts) - counts
     column = {name: values[rows] for name, values in column.items()}
-    closest, d0 = _perigees(*(column[name] for name in _COLUMNS if name != "mass"), layout.field)
+    closest, d0 = _perigees(
+        column["pt"], column["eta"], column["phi"], column["charge"],
+        column["vx"], column["vy"], column["vz"], layout.field,
+    )  # fmt: skip
     seen, number = _seen(hits, rows, first, event.size, len(layout.layers))
     return Candidates(
         event[rows], rows - first[event[rows]], ak.to_numpy(flat.pdg_id)[rows],

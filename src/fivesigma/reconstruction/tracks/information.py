@@ -65,8 +65,8 @@ def _walk(
     pt = max(math.hypot(start[3], start[4]), 1e-9)
     ux, uy, slope = start[3] / pt, start[4] / pt, start[5] / pt
     kappa = curvature(charge, surfaces.field, pt)
-    barrel = np.searchsorted(surfaces.radius, math.hypot(x, y), side="right")
-    disc = np.searchsorted(surfaces.z, z, side="right")
+    barrel = int(np.searchsorted(surfaces.radius, math.hypot(x, y), side="right"))
+    disc = int(np.searchsorted(surfaces.z, z, side="right"))
     count, last, total, since = 0, 0, 0.0, 0.0
     if barrel == surfaces.radius.size or disc == 0 or disc == surfaces.z.size:
         return 0
