@@ -59,9 +59,9 @@ def reconstruct_tracks(
 ) -> ak.Array:
     """Tracks of the charged stable particles.
 
-    The efficiency is that of the preset's object-level response, which includes losses to nuclear
-    interactions, times having enough hits: an upper envelope is never exceeded, and hadrons lose
-    twice what little they lose before `layers_min` layers. Electrons radiate on their way: their
+    The efficiency is that of the preset's object-level response, times having enough hits. Hadrons
+    count as muons: what makes their published efficiency smaller are nuclear interactions, which
+    the hits know of. Electrons radiate on their way: their
     q/p is that of half the radiation lengths crossed (Bethe and Heitler 1934), so that their
     momenta have a tail to low values.
 
@@ -83,6 +83,9 @@ def reconstruct_tracks(
     found = candidates(truth, hits, layout)
     layers = surfaces(layout)
     kind = particle_class(found.pdg_id, found.charge)
+    kind = np.where(
+        kind == 211, 13, kind
+    )  # their nuclear interactions have cost them hits already
     chance = efficiency(tracker, kind, found.pt, found.eta)
     lucky = rng.random(chance.size) < chance
     found = found.take(lucky & (found.seen.sum(axis=1) >= options.layers_min))
