@@ -1,10 +1,10 @@
 """Tracker presets: the open TrackML geometry, and trackers like those of ATLAS and CMS, Run 1.
 
 Tracks from these layers are those of isolated particles. The object-level response (`response.py`)
-has the same constants for ATLAS and CMS: its hadrons, 6, 10 and 25 % (+) 0.13 to 0.31 % pT, are
-worse than these layers by a factor of 4 to 10 and stand for tracks in jets; its muons, 1, 1.5 and
-2.5 % (+) 0.01 to 0.035 % pT, are better than ATLAS' layers by up to 40 % and worse than CMS' by up
-to 35 %.
+has the same constants for ATLAS and CMS. At 10 GeV its hadrons (6, 10 and 25 %) are worse than
+these layers by a factor of 3 to 6 (ATLAS) and 7 to 14 (CMS); its muons (1, 1.5 and 2.5 %) are
+better than ATLAS' layers by 40 to 45 %, at 100 GeV by a factor of 2 to 3, and worse than CMS' by 25
+to 40 %.
 """
 
 from __future__ import annotations
