@@ -26,7 +26,7 @@ from fivesigma.reconstruction.clusters import clusters
 ETA = (0.0, 1.4, 2.45, 2.55, 3.15, 3.25, 4.8)
 HADRONIC = Calibration((0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0), (0.0, 0.5, 1.0), ETA)
 PHOTONS = Calibration((0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 500.0), (0.0, 1.0), ETA)
-PARTICLES = 8000
+PARTICLES = 6000
 
 
 def table(

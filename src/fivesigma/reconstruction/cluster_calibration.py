@@ -28,8 +28,9 @@ __all__ = ["Calibration", "calibrate", "derive", "load", "save"]
 _FOLDER = Path(__file__).parent / "calibrations"
 #: weight of a row that asks for the right mean, over that of its particles
 _MEAN = 300.0
-#: pull of a node towards its start, so that nodes without particles are defined
-_PULL = 0.05
+#: pull of a node towards its neighbours, over that of the particles of an average node; with it
+#: nodes with few particles are smooth
+_SMOOTH = 2.0
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,18 @@ def derive(
             weight = np.sqrt(_MEAN / number) / number * np.sum(truth[here] / sigma[here])
             means.append((table[here] / truth[here, None]).mean(0) * weight * number**0.5)
             mean_aims.append(weight * number**0.5)
-    pull = _PULL * np.sqrt(len(truth) / nodes.size) * np.eye(nodes.size)
-    start = np.full(nodes.size, float(np.median(truth.sum() / max(energy.sum(), 1e-9))))
-    matrix = np.concatenate([rows, np.array(means).reshape(-1, nodes.size), pull])
-    target = np.concatenate([aims, mean_aims, pull @ start])
+    smooth = _SMOOTH * np.sqrt(len(truth) / nodes.size) * _differences(nodes)
+    matrix = np.concatenate([rows, np.array(means).reshape(-1, nodes.size), smooth])
+    target = np.concatenate([aims, mean_aims, np.zeros(len(smooth))])
     factors = np.linalg.lstsq(matrix, target, rcond=None)[0]
     return replace(nodes, factors=tuple(np.clip(factors, 0.3, 5.0).round(4).tolist()))
+
+
+def _differences(nodes: Calibration) -> np.ndarray:
+    """Differences between neighbouring nodes along each axis (M, nodes)."""
+    shape = (len(nodes.energy), len(nodes.em_fraction), len(nodes.eta))
+    unit = np.eye(nodes.size).reshape(*shape, nodes.size)
+    return np.concatenate([np.diff(unit, axis=k).reshape(-1, nodes.size) for k in range(3)])
 
 
 def save(path: Path, tables: Mapping[str, Calibration]) -> None:

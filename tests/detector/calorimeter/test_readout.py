@@ -43,7 +43,8 @@ def test_sampling_has_the_published_term(energy):
     measured = ak.to_numpy(ak.sum(cells.energy, axis=1))
     constant, sampling = ATLAS.ecal.terms(np.array([0.0]))
     assert measured.mean() == pytest.approx(energy, abs=4 * sampling[0] * math.sqrt(energy / n))
-    assert measured.std() == pytest.approx(sampling[0] * math.sqrt(energy), rel=0.06)
+    width = ATLAS.ecal.sampling * sampling[0] * math.sqrt(energy)
+    assert measured.std() == pytest.approx(width, rel=0.06)
 
 
 def test_empty_cells_exceed_zero_suppression_as_often_as_a_gaussian():

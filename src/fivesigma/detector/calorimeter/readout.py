@@ -12,6 +12,7 @@ from numba import njit
 from scipy.special import ndtri
 
 from fivesigma.detector.calorimeter.deposit import Contributions
+from fivesigma.detector.calorimeter.sharing import collect, pick, places
 from fivesigma.detector.calorimeter.tally import CELLS
 from fivesigma.geometry.cells import Cells
 
@@ -98,12 +99,6 @@ def _hashed(key: np.ndarray, seed: int) -> np.ndarray:
     return np.sqrt(-2 * np.log(np.maximum(uniform[0], 1e-300))) * np.cos(2 * np.pi * uniform[1])
 
 
-def _sums(key: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Sorted unique keys and the sums of values over each."""
-    unique, inverse = np.unique(key, return_inverse=True)
-    return (unique, *(np.bincount(inverse, value, len(unique)) for value in values))
-
-
 class _Readout:
     """The state of one call: a key is (event * D + depth) * CELLS + cell."""
 
@@ -168,25 +163,29 @@ class _Readout:
         return out
 
     def talk(self, key: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Signals after cross-talk into the neighbours in eta; the sum is unchanged."""
-        _, depth, cell = self.split(key)
-        share = 0.5 * self.cross_talk[depth]
-        if not share.any():
+        """Signals (N,) after cross-talk into the neighbours in eta; the sum is unchanged.
+
+        Keys are sorted and stay so. What no noise would show stays where it is.
+        """
+        share = 0.5 * self.cross_talk[self.split(key)[1]]
+        rows = np.flatnonzero(share * energy > 0.1 * self.noise(key))
+        if not (share > 0).any() or not len(rows):
             return key, energy
+        _, depth, cell = self.split(key[rows])
         region, across, _, _ = self.cells.places(depth, cell)
-        step = self.cells.grid.n_phi[region]
-        pieces = [(key, energy)]
-        loss = np.zeros(key.shape)
-        # what no noise would show is left where it is
-        worth = share * energy > 0.1 * self.noise(key)
-        for down, shift in ((True, -step), (False, step)):
-            edge = across == 0 if down else across == self.cells.grid.n_eta[region] - 1
-            rows = np.flatnonzero(worth & ~edge)
-            pieces.append((key[rows] + shift[rows], (share * energy)[rows]))
-            loss[rows] += (share * energy)[rows]
-        pieces[0] = (key, energy - loss)
-        merged = [np.concatenate(column) for column in zip(*pieces, strict=True)]
-        return _sums(*merged)  # type: ignore[return-value]
+        grid, given = self.cells.grid, (share * energy)[rows]
+        down, up = across > 0, across < grid.n_eta[region] - 1
+        step = grid.n_phi[region]
+        taken = np.concatenate([(key[rows] - step)[down], (key[rows] + step)[up]])
+        new, inverse = np.unique(taken, return_inverse=True)
+        amount = np.bincount(inverse, np.concatenate([given[down], given[up]]), len(new))
+        energy = energy.copy()
+        energy[rows] -= given * (down.astype(int) + up)
+        place = places(key, new)
+        energy[place[place >= 0]] += amount[place >= 0]
+        new, amount = new[place < 0], amount[place < 0]
+        where = np.searchsorted(key, new)
+        return np.insert(key, where, new), np.insert(energy, where, amount)
 
     def empty(
         self, n_events: int, hit: np.ndarray, rng: np.random.Generator
@@ -200,7 +199,8 @@ class _Readout:
             counts = rng.binomial(number, tail, n_events)
             event = np.repeat(np.arange(n_events), counts)
             key = (event * self.depths + depth) * CELLS + rng.integers(0, number, len(event))
-            keys.append(np.setdiff1d(key, hit))
+            key = np.unique(key)
+            keys.append(key[places(hit, key) < 0])
             energies.append(_tail(self.cut[depth], len(keys[-1]), rng))
         if not keys:
             return np.zeros(0, np.int64), np.zeros(0)
@@ -239,8 +239,12 @@ def read_out(
     """
     state = _Readout(cells, options or ReadoutOptions())
     owner = (contributions.event * state.depths + contributions.depth) * CELLS + contributions.cell
-    hit, visible, total = _sums(owner, contributions.visible, contributions.energy)
-    signal = _sample(visible * state.scale[state.split(hit)[1]], state.variance(hit), rng)
+    hit, visible, *lists = collect(
+        np.argsort(owner, kind="stable"), owner, contributions.truth, contributions.energy,
+        contributions.visible,
+    )  # fmt: skip
+    _, depth, _ = state.split(hit)
+    signal = _sample(visible * state.scale[depth], state.variance(hit), rng)
     key, signal = state.talk(hit, signal)
     sigma = state.noise(key)
     measured = signal * state.gain(key) + sigma * rng.standard_normal(len(key))
@@ -253,7 +257,7 @@ def read_out(
     key, measured = key[order], measured[order]
     alive = state.alive(key)
     key, measured = key[alive], measured[alive]
-    lists = _truth(key, owner, contributions, hit, total)
+    counts, truth, fraction = pick(places(hit, key), *lists)
     event, depth, cell = state.split(key)
     eta, phi = cells.centres(depth, cell)
     flat = ak.zip(
@@ -264,38 +268,9 @@ def read_out(
             "phi": phi.astype(np.float32),
             "energy": measured.astype(np.float32),
             "noise": state.noise(key).astype(np.float32),
-            **lists,
+            "truth": ak.unflatten(truth, counts),
+            "fraction": ak.unflatten(fraction, counts),
         },
         depth_limit=1,
     )
     return ak.unflatten(flat, np.bincount(event, minlength=n_events))
-
-
-def _truth(
-    key: np.ndarray,
-    owner: np.ndarray,
-    contributions: Contributions,
-    hit: np.ndarray,
-    total: np.ndarray,
-) -> dict[str, ak.Array]:
-    """Who deposited energy in each cell and its share, largest first; lists for keys (N,)."""
-    if not len(key):
-        empty = ak.unflatten(np.zeros(0), [])
-        return {
-            "truth": ak.values_astype(empty, np.int32),
-            "fraction": ak.values_astype(empty, np.float32),
-        }
-    place = np.minimum(np.searchsorted(key, owner), len(key) - 1)
-    read = key[place] == owner
-    share = contributions.energy / np.maximum(total[np.searchsorted(hit, owner)], 1e-30)
-    rows, truth, share = place[read], contributions.truth[read], share[read]
-    # a particle and its secondaries deposit in the same cell: one entry
-    joined = rows.astype(np.int64) << 32 | (truth.astype(np.int64) + 1)
-    joined, share = _sums(joined, share)
-    rows, truth = joined >> 32, (joined & 0xFFFFFFFF) - 1
-    order = np.lexsort((-share, rows))
-    counts = np.bincount(rows, minlength=len(key))
-    return {
-        "truth": ak.unflatten(truth[order].astype(np.int32), counts),
-        "fraction": ak.unflatten(share[order].astype(np.float32), counts),
-    }
