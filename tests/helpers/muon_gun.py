@@ -6,7 +6,7 @@ import numpy as np
 from fivesigma.detector.flow import Particles
 from fivesigma.detector.muon_system import lost_energy
 from fivesigma.geometry import response
-from fivesigma.geometry.passage import leave_absorber, thickening
+from fivesigma.geometry.passage import leave_absorber
 from fivesigma.units import CURVATURE, mass
 
 N_LOWER = 15
@@ -30,17 +30,15 @@ def behind_calorimeters(pt, eta, system, rng):
     chord, sine = 2 * curl * np.sin(turned / 2), 1 / np.cosh(eta)
     states = np.stack([
         chord * np.cos(middle), chord * np.sin(middle), z + curl * turned * cot,
-        sine * np.cos(there), sine * np.sin(there), np.tanh(eta), np.zeros(n),
+        sine * np.cos(there), sine * np.sin(there), np.tanh(eta),
     ], axis=1)  # fmt: skip
     energy = np.hypot(pt * np.cosh(eta), mass(13))
     for i, state in enumerate(states):
         leave_absorber(state, system.tables.absorber)
-        iron = absorber.iron * thickening(state, system.tables.absorber)
-        energy[i] -= lost_energy(energy[i], iron, rng)
-    momentum = np.sqrt(np.maximum(energy**2 - mass(13) ** 2, 0))[:, None] * states[:, 3:6]
-    event = np.arange(n)
+        energy[i] -= lost_energy(energy[i], absorber.iron, rng)
+    momentum = np.sqrt(np.maximum(energy**2 - mass(13) ** 2, 0))[:, None] * states[:, 3:]
     particles = Particles(
-        event, np.zeros(n, int), (-13 * charge).astype(int), charge, np.full(n, mass(13)),
+        np.arange(n), np.zeros(n, int), (-13 * charge).astype(int), charge, np.full(n, mass(13)),
         *momentum.T, *states[:, :3].T,
     )  # fmt: skip
     return particles, phi, charge, z

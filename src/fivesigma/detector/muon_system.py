@@ -31,7 +31,6 @@ from fivesigma.geometry.passage import (
     path_to,
     radiation,
     scatter,
-    thickening,
     turn,
 )
 from fivesigma.geometry.stations import MuonSystem, Tables
@@ -249,8 +248,7 @@ def _transport(
             continue
         if absorber and number[i] == 13:
             leave_absorber(state, tables.absorber)
-            iron = tables.absorber[6] * thickening(state, tables.absorber)
-            expected = ionisation(state[6], iron)
+            expected = ionisation(state[6], tables.absorber[6])
             pass_absorber(state, charge[i], expected, tables.absorber, rng.standard_normal(4))
         deposited[i], out[i] = _through(
             state, number[i], charge[i], mass[i], tables, efficiency, shifts, rng,
@@ -295,7 +293,7 @@ def _collection(
     names = ("x", "y", "z", "ux", "uy", "uz")
     fields = {
         "station": columns["station"].astype(np.int8),
-        **dict(zip(names, columns["values"].T.astype(np.float32), strict=True)),
+        **dict(zip(names, columns["values"].T.astype(np.float32, order="C"), strict=True)),
         "position_error": np.hypot(errors[:, 0], system.alignment).astype(np.float32),
         "angle_error": errors[:, 1].astype(np.float32),
         "truth": columns["truth"].astype(np.int32),

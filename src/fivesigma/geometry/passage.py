@@ -8,6 +8,7 @@ that the same step serves a simulation (random numbers) and a fit (zeros).
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -34,7 +35,6 @@ __all__ = [
     "radiation",
     "scatter",
     "swim",
-    "thickening",
     "turn",
 ]
 
@@ -51,7 +51,7 @@ _SLOWEST = 0.3
 
 
 @njit(cache=True)
-def ionisation(energy: float, iron: float) -> float:
+def ionisation(energy: Any, iron: float) -> Any:
     """Mean energy that a muon loses to ionisation in so many mm of iron [GeV].
 
     1.57 MeV cm^2/g at 1 GeV and 0.15 more for each factor e, close to the PDG's table for muons
@@ -69,22 +69,16 @@ def radiation(iron: float) -> float:
     return 6.9e-6 * _AREAL * iron
 
 
-def expected_loss(system: MuonSystem, energy: np.ndarray, eta: np.ndarray) -> np.ndarray:
+def expected_loss(system: MuonSystem, energy: np.ndarray) -> np.ndarray:
     """Mean energy that muons lose before they come to the muon system (N,) [GeV].
 
-    Ionisation and radiation in the iron of the preset's absorber, times 1/sin(theta) in the barrel
-    and 1/cos(theta) in the end caps: 3 GeV for 10 GeV at eta = 0 in ATLAS.
+    Ionisation and radiation in the iron of the preset's absorber: 2.7 GeV for 10 GeV.
 
     Args:
         system: the muon system, whose `absorber` counts.
         energy: (N,) energies before the calorimeters [GeV].
-        eta: (N,) pseudorapidities.
     """
-    absorber = system.absorber
-    slope = np.abs(np.sinh(eta))  # z / r
-    steep = slope * absorber.back_radius > absorber.back_half_length
-    inclined = np.cosh(eta) / np.where(steep, np.maximum(slope, 1e-9), 1.0)
-    iron = absorber.iron * inclined
+    iron = system.absorber.iron
     return ionisation(energy, iron) + radiation(iron) * energy
 
 
@@ -254,7 +248,7 @@ def pass_absorber(
     length = path_in(state, absorber[0], absorber[1])
     middle = state[6] + 0.5 * expected
     kick(state, charge, middle, length, absorber[5])
-    theta0 = highland(middle, absorber[7] * thickening(state, absorber))
+    theta0 = highland(middle, absorber[7])
     scatter(state, theta0, length, noise)
 
 
@@ -267,13 +261,6 @@ def leave_absorber(state: np.ndarray, absorber: np.ndarray) -> None:
         return
     outwards, along = path_to(state, 0, absorber[3]), path_to(state, 1, absorber[4])
     advance(state, outwards if along < 0.0 else min(outwards, along))
-
-
-@njit(cache=True)
-def thickening(state: np.ndarray, absorber: np.ndarray) -> float:
-    """1 / cos of the incidence on the surface behind the calorimeters."""
-    steep = abs(state[2]) * absorber[3] > math.hypot(state[0], state[1]) * absorber[4]
-    return 1.0 / incidence(state, 1 if steep else 0)
 
 
 @njit(cache=True)
@@ -309,8 +296,7 @@ def swim(
     state[2] = parameters[3] + curl * turned * cot
     state[3], state[4], state[5] = st * math.cos(phi), st * math.sin(phi), ct
     leave_absorber(state, absorber)
-    iron = absorber[6] * thickening(state, absorber)
-    expected = ionisation(p, iron)
+    expected = ionisation(p, absorber[6])
     state[6] = max(p - expected - absorber[8] * noise[4], _SLOWEST)
     pass_absorber(state, charge, expected, absorber, noise[:4])
     for k in range(out.shape[0]):

@@ -52,8 +52,8 @@ class Absorber:
         field: of the solenoid in that cylinder [T].
         back_radius, back_half_length: cylinder behind the calorimeters and the coil [mm].
         back_field: along z between both cylinders [T].
-        iron: whose energy loss equals that of calorimeters and coil at normal incidence [mm].
-        radiation_lengths: of both at normal incidence.
+        iron: whose energy loss equals that of the calorimeters, along the path as theirs [mm].
+        radiation_lengths: of all that lies there, along the path.
         straggling: standard deviation of the energy lost in them [GeV].
     """
 
@@ -163,7 +163,8 @@ class MuonSystem:
 #: confirmed. Ours: the barrel's three stations are described as four at even distances; segments
 #: of six tubes (82 um / sqrt(6)) in two layers 0.3 m apart; one bending power for each range of
 #: |eta|, within the published range, and iron for coils, supports and chambers, both such that the
-#: published figures come out up to |eta| = 2; the terms beyond, where the same iron scatters less
+#: published figures come out up to |eta| = 2; an absorber that is the calorimeters of
+#: `calorimeters.ATLAS`; the terms beyond, where the same iron scatters less
 #: than the field of the end caps bends.
 ATLAS = MuonSystem(
     field="toroid",
@@ -171,7 +172,7 @@ ATLAS = MuonSystem(
         positions=(5000.0, 6700.0, 8300.0, 10000.0),
         low=(0.0, 0.0, 0.0, 0.0),
         high=(6800.0, 8700.0, 10500.0, 12500.0),
-        iron=(32.0, 32.0, 32.0),
+        iron=(35.0, 35.0, 35.0),
         shares=(0.34, 0.32, 0.34),
         position_error=0.0335,
         angle_error=0.22e-3,
@@ -190,7 +191,7 @@ ATLAS = MuonSystem(
         across_angle_error=0.02,
     ),
     bending_power=((1.05, 3.35), (2.0, 2.9), (2.7, 5.6)),
-    absorber=Absorber(1150.0, 3510.0, 2.0, 4250.0, 6200.0, 0.0, 2000.0, 100.0, 0.25),
+    absorber=Absorber(1150.0, 3510.0, 2.0, 4250.0, 6200.0, 0.0, 1710.0, 100.0, 0.15),
     eta_max=2.7,
     efficiency=0.98,
     alignment=0.04,
@@ -202,8 +203,9 @@ ATLAS = MuonSystem(
 #: up to 200 GeV, 15-40 % at 1 TeV depending on |eta|, the beam spot included (JINST 3 S08004,
 #: section 1.3); drift tubes 80-120 um and cathode strips 40-150 um a chamber, efficiency 95-98 %
 #: (arXiv:1306.6905); drift tubes 1.8 mrad (arXiv:0911.4855). Ours: one angle for both kinds of
-#: chambers; bending powers of the yoke, radiation lengths before it and alignment such that 9 %
-#: and 15 % come out in the barrel, 40 % at the largest |eta|; p1 of the end caps.
+#: chambers; 25 radiation lengths of coil and supports besides those of `calorimeters.CMS`; bending
+#: powers of the yoke and alignment such that 9 % and 15 % come out in the barrel, 40 % at the
+#: largest |eta|; p1 of the end caps.
 CMS = MuonSystem(
     field="solenoid",
     barrel=Stations(
@@ -229,10 +231,10 @@ CMS = MuonSystem(
         across_angle_error=0.01,
     ),
     bending_power=((1.2, -2.0), (2.4, -1.0)),
-    absorber=Absorber(1290.0, 3000.0, 3.8, 2950.0, 6200.0, 3.8, 1500.0, 125.0, 0.2),
+    absorber=Absorber(1290.0, 3000.0, 3.8, 2950.0, 6200.0, 3.8, 1740.0, 150.0, 0.15),
     eta_max=2.4,
     efficiency=0.97,
-    alignment=0.06,
+    alignment=0.05,
     sectors=12,
     standalone=((0.9, 0.0, 0.09, 1.2e-4), (1.8, 0.0, 0.11, 1.25e-4), (2.4, 0.0, 0.175, 3.6e-4)),
 )
