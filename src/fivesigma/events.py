@@ -84,6 +84,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "v_error": Field("f4", "mm", "resolution along its other direction"),
         "energy": Field("f4", "GeV", "energy lost in the sensor"),
         "truth": Field("i4", "", "index into `truth` of the stable particle, -1: noise"),
+        "secondary": Field("bool", "", "left by a particle that was made in the detector"),
     },
     "cells": {
         "depth": Field("i1", "", "index into the depths of the preset: ECAL 0-2, HCAL 3-5"),

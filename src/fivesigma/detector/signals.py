@@ -24,7 +24,7 @@ from fivesigma.geometry import Detector
 
 __all__ = ["Balance", "Left", "SignalOptions", "lists", "measure", "stable", "transport"]
 
-_DTYPES = {"f4": np.float32, "i1": np.int8, "i2": np.int16, "i4": np.int32}
+_DTYPES = {"bool": np.bool_, "f4": np.float32, "i1": np.int8, "i2": np.int16, "i4": np.int32}
 
 
 @dataclass(frozen=True)
