@@ -44,8 +44,8 @@ _TUNGSTEN_SILICON = mix((Layer(TUNGSTEN, 1.4), Layer(SILICON, 0.3)))
 # e/h: tiles 1.362 +- 0.006 (JINR E1-2002-13), lead and argon 1.74 +- 0.04 (hep-ex/9911033). Ours:
 # cells with less noise than the detector has in the ECAL, as the published formula there has no
 # noise term, and more in the HCAL: all cells within a radius of 0.4 add up to the 1.59 GeV of the
-# published formula, of which topological clusters leave out a part. The sampling term is 3 % less than
-# the published one, as thresholds and leakage add to it.
+# published formula, of which topological clusters leave out a part. The sampling term is 3 % less
+# than the published one, as thresholds and leakage add to it.
 ATLAS = Cells(
     "atlas",
     radius=1150.0,

@@ -174,14 +174,13 @@ class Cells:
                 low, number = high, number + n_eta * n_phi
             start.append(len(regions))
             half.append(number)
-        columns = [np.array(column) for column in zip(*regions, strict=True)]
+        lows, highs, steps, etas, phis, firsts, noises = (
+            np.array(column) for column in zip(*regions, strict=True)
+        )
+        ecal = np.array([depth.section == "ecal" for depth in self.depths])
         return Grid(
-            *self._edges(),
-            np.array([depth.section == "ecal" for depth in self.depths]),
-            np.array(start),
-            *columns,
-            np.array(half),
-            self.ring,
+            *(*self._edges(), ecal, np.array(start), lows, highs, steps),
+            *(etas, phis, firsts, noises, np.array(half), self.ring),
         )
 
     def _edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

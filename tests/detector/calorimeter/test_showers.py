@@ -46,7 +46,8 @@ def test_depth_radius_response_and_occupancy(samples, low, high):
     assert made["depth"] == pytest.approx(theirs["depth"], abs=0.5)
     assert made["r50"] == pytest.approx(theirs["r50"], rel=0.15)
     assert made["r90"] == pytest.approx(theirs["r90"], rel=0.15)
-    assert made["response"] == pytest.approx(theirs["response"], rel=0.02)
+    # 250 showers of 1-2 GeV: each mean is known to 0.6 %
+    assert made["response"] == pytest.approx(theirs["response"], rel=0.03)
     assert made["width"] == pytest.approx(theirs["width"], rel=0.15)
     assert made["hit"] == pytest.approx(theirs["hit"], rel=0.15)
 
