@@ -6,9 +6,10 @@ import pytest
 
 from fivesigma.events import FIELDS
 from fivesigma.geometry.calorimeters import ATLAS, CMS
+from fivesigma.geometry.cells import CELLS
 from fivesigma.reconstruction.cluster_calibration import Calibration, calibrate, derive
 from fivesigma.reconstruction.clusters import ClusterOptions, clusters
-from fivesigma.reconstruction.neighbours import CELLS, neighbours
+from fivesigma.reconstruction.neighbours import neighbours
 
 N_PHI = 256  # of the middle depth
 

@@ -16,7 +16,10 @@ import numpy as np
 from fivesigma.geometry.materials import Material
 from fivesigma.geometry.response import EnergyRow
 
-__all__ = ["Cells", "Depth", "Grid", "Section", "Tuning"]
+__all__ = ["CELLS", "Cells", "Depth", "Grid", "Section", "Tuning"]
+
+#: keys of cells are depth * this + cell
+CELLS = 1 << 20
 
 #: |eta| max, width in eta, cells in phi, noise of a cell [GeV]
 GranularityRow = tuple[float, float, int, float]
@@ -79,7 +82,7 @@ class Section:
     cross_talk: float = 0.0
     zero_suppression: float = 0.0
     sampling_fraction: tuple[float, float] | None = None
-    spots: float = 60.0
+    spots: float = 40.0
     tuning: Tuning = field(default_factory=Tuning)
 
     def terms(self, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

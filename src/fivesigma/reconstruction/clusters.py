@@ -14,8 +14,8 @@ import awkward as ak
 import numpy as np
 from numba import njit
 
-from fivesigma.geometry.cells import Cells, Grid
-from fivesigma.reconstruction.neighbours import CELLS, Index, bounds, fill, find, index, neighbours
+from fivesigma.geometry.cells import CELLS, Cells, Grid
+from fivesigma.reconstruction.neighbours import Index, bounds, fill, find, index, neighbours
 
 __all__ = ["ClusterOptions", "clusters"]
 

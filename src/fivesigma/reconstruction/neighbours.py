@@ -8,12 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from fivesigma.geometry.cells import Grid
+from fivesigma.geometry.cells import CELLS, Grid
 
-__all__ = ["CELLS", "Index", "bounds", "find", "fill", "index", "neighbours"]
+__all__ = ["Index", "bounds", "find", "fill", "index", "neighbours"]
 
-#: a key is depth * this + cell
-CELLS = 1 << 20
 #: how far boxes are widened within a depth, and shrunk across depths
 _MARGIN = 1e-4
 

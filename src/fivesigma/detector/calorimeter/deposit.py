@@ -11,9 +11,9 @@ from numba import njit
 from fivesigma.detector.calorimeter.gflash import Medium, medium, shower
 from fivesigma.detector.calorimeter.hadrons import Matter, cross_as_hadron
 from fivesigma.detector.calorimeter.ionisation import cross_as_muon
-from fivesigma.detector.calorimeter.tally import CELLS, Tally, empty_tally, frame
+from fivesigma.detector.calorimeter.tally import Tally, empty_tally, frame
 from fivesigma.detector.flow import Particles, available_energy
-from fivesigma.geometry.cells import Cells, Grid
+from fivesigma.geometry.cells import CELLS, Cells, Grid
 
 __all__ = ["Contributions", "Deposits", "Ledger", "deposit", "merge"]
 

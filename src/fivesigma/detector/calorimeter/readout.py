@@ -13,8 +13,7 @@ from scipy.special import ndtri
 
 from fivesigma.detector.calorimeter.deposit import Contributions
 from fivesigma.detector.calorimeter.sharing import collect, pick, places
-from fivesigma.detector.calorimeter.tally import CELLS
-from fivesigma.geometry.cells import Cells
+from fivesigma.geometry.cells import CELLS, Cells
 
 __all__ = ["DeadRegion", "ReadoutOptions", "read_out"]
 

@@ -8,13 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from fivesigma.geometry.cells import Grid
+from fivesigma.geometry.cells import CELLS, Grid
 
-__all__ = ["CELLS", "Tally", "add", "along", "cell_at", "depth_at", "empty_tally", "frame"]
+__all__ = ["Tally", "add", "along", "cell_at", "depth_at", "empty_tally", "frame"]
 
 _SIZE = 1 << 15  # slots; no particle has more than a quarter as many spots
-#: a key is depth * this + cell
-CELLS = 1 << 20
 
 
 class Tally(NamedTuple):
