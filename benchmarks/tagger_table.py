@@ -198,6 +198,8 @@ def page(data: Dataset, taggers: dict[str, Any], command: str) -> str:
         "",
         "```", "fivesigma demo --config configs/top-tagging.yaml", command, "```", "",
         markdown(table_of(numbers, order, places)).rstrip(), "",
+        "Jets/s are those of this training and scoring, on machines that may have had other work "
+        "beside it; `benchmarks/taggers.py` compares speeds.", "",
         "Networks train for the minutes that `benchmarks/tagger_table.py` gives them; where these "
         "do not suffice for all jets, for one pass over a part of them:", "",
         "| tagger | minutes | passes | training jets | on |", "|---|---|---|---|---|",
