@@ -115,7 +115,7 @@ def _start(
             scattered /= abs(trial[2])
         spread = scattered * abs(trial[2])
         weight = np.linalg.inv(np.diag(variance) + spread @ spread.T)
-        chi2 = residual @ weight @ residual
+        chi2 = float(residual @ weight @ residual)
         if chi2 < best:
             best = chi2
             parameters[:] = trial
@@ -156,7 +156,7 @@ def _fit_one(
             return math.nan
         weight = np.linalg.inv(np.diag(variance) + spread @ spread.T)
         covariance[:] = np.linalg.inv(slopes.T @ weight @ slopes)
-        chi2 = residual @ weight @ residual
+        chi2 = float(residual @ weight @ residual)
         if iteration < _ITERATIONS:
             parameters += covariance @ (slopes.T @ (weight @ residual))
             parameters[2] = min(max(parameters[2], -_LARGEST), _LARGEST)
