@@ -105,9 +105,9 @@ FIELDS: dict[str, dict[str, Field]] = {
     "segments": {
         "station": Field("i1", "", "station of the muon system, from the inside outwards"),
         **_POSITION,
-        "ux": Field("f4", "", "unit vector along the segment, x; uy, uz likewise"),
-        "uy": Field("f4", "", "see ux"),
-        "uz": Field("f4", "", "see ux"),
+        "ux": Field("f4", "", "unit vector along the segment, x"),
+        "uy": Field("f4", "", "unit vector along the segment, y"),
+        "uz": Field("f4", "", "unit vector along the segment, z"),
         "position_error": Field("f4", "mm", "resolution in the bending direction"),
         "angle_error": Field("f4", "rad", "resolution of the angle in the bending plane"),
         "truth": Field("i4", "", "index into `truth` of the stable particle, -1: noise"),

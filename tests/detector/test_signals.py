@@ -93,6 +93,7 @@ def test_pile_up_of_a_library_adds_up():
         assert hits == own_hits + sum(len(pool["hits"][k]) for k in chosen)
         segments = len(left.segments[event]) + sum(len(pool["segments"][k]) for k in chosen)
         assert len(mixed.segments[event]) == segments
+    assert mixed.segments.fields == left.segments.fields
     out = measure(mixed, 3, preset, np.random.default_rng(2), quiet)
     assert ak.all(out["hits"][0].truth >= 0)
     assert ak.any(out["hits"][2].truth == -1)

@@ -5,6 +5,7 @@ drawn in `INK`, which `to_svg` turns into the page's own text colour; all other 
 readable on white and on dark pages. Empty input is answered by a ValueError.
 """
 
+from fivesigma.plots.event_display import event_display
 from fivesigma.plots.jets import jet_images, single_jets
 from fivesigma.plots.observables import (
     OBSERVABLES,
@@ -36,6 +37,7 @@ __all__ = [
     "calibration_curves",
     "colours",
     "confusion_matrix",
+    "event_display",
     "feature_importance",
     "histogram",
     "jet_images",
