@@ -82,7 +82,7 @@ class Section:
     cross_talk: float = 0.0
     zero_suppression: float = 0.0
     sampling_fraction: tuple[float, float] | None = None
-    spots: float = 40.0
+    spots: float = 50.0
     tuning: Tuning = field(default_factory=Tuning)
 
     def terms(self, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
