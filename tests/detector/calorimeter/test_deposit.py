@@ -113,6 +113,18 @@ def test_muons_go_on_with_what_is_left():
     np.testing.assert_allclose(radius, ATLAS.radius + ATLAS.grid.mm[-1], rtol=1e-6)
 
 
+def test_muons_lose_energy_with_landaus_width():
+    # widths of Landau add linearly over a passage: xi is 5 % of what is lost at the minimum, and
+    # 68 % of a Moyal distribution lie within 1.94 xi to either side; statistical error 3 %
+    rng = np.random.default_rng(12)
+    result = deposit(gun(13, 10.0, np.zeros(2000), ATLAS, rng), ATLAS, rng)
+    low, high = np.quantile(10.0 - result.behind.energy, [0.1587, 0.8413])
+    grid = ATLAS.grid
+    stopping = [ATLAS.section(depth).material.stopping for depth in range(len(ATLAS.depths))]
+    minimum = (stopping * np.diff(grid.mm)).sum()
+    assert (high - low) / 2 == pytest.approx(1.94 * 0.05 * minimum, rel=0.10)
+
+
 def test_slow_muons_stop_and_their_mass_is_lost():
     rng = np.random.default_rng(8)
     result = deposit(gun(13, 1.0, np.zeros(100), ATLAS, rng), ATLAS, rng)

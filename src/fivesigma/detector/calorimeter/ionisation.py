@@ -26,22 +26,29 @@ _SLOWEST = 1e-3
 
 
 @njit(cache=True)
-def _loss(
-    stopping: float, mm: float, kinetic: float, mass: float, rng: np.random.Generator
-) -> float:
+def _straggling(rng: np.random.Generator) -> float:
+    """By how much a passage exceeds its mean ionisation, over what is lost at the minimum.
+
+    The Moyal distribution (1955) with Landau's width, xi = 0.154 MeV Z / A per g/cm^2, which is
+    5 % of minimum ionisation. Such widths add linearly over steps; those of independent draws
+    would not: a passage has one draw that all of its steps share.
+    """
+    normal = rng.standard_normal()
+    return 0.05 * (-math.log(max(normal * normal, 1e-12)) - _MOYAL_MEAN)
+
+
+@njit(cache=True)
+def _loss(stopping: float, mm: float, kinetic: float, mass: float, straggling: float) -> float:
     """Energy lost in so many mm by ionisation [GeV].
 
     Minimum ionisation times 1 / beta^(5/3), the usual approximation below the minimum, and 0.1
-    more for each factor e above it up to 1.4; the Moyal distribution (1955) with 5 % of the mean
-    as Landau's width.
+    more for each factor e above it up to 1.4.
     """
     gamma = 1.0 + kinetic / mass
     beta2 = 1.0 - 1.0 / (gamma * gamma)
     rise = min(1.0 + 0.1 * max(math.log(gamma / 3.5), 0.0), 1.4)
-    mean = stopping * mm * rise / max(beta2, 1e-3) ** 0.8333
-    normal = rng.standard_normal()
-    moyal = -math.log(max(normal * normal, 1e-12))
-    return min(max(mean * (1.0 + 0.05 * (moyal - _MOYAL_MEAN)), 0.0), kinetic)
+    loss = stopping * mm * (rise + straggling) / max(beta2, 1e-3) ** 0.8333
+    return min(max(loss, 0.0), kinetic)
 
 
 @njit(cache=True)
@@ -72,7 +79,7 @@ def cross_until(
     Returns:
         Kinetic energy left [GeV] and path length reached [mm].
     """
-    path = 0.0
+    path, straggling = 0.0, _straggling(rng)
     for depth in range(grid.mm.size - 1):
         low, high = grid.mm[depth], min(grid.mm[depth + 1], end)
         if high <= low:
@@ -80,7 +87,7 @@ def cross_until(
         steps = 2 if kinetic > 3.0 else 6
         step = (high - low) / steps
         for k in range(steps):
-            loss = _loss(stopping[depth], step, kinetic, mass, rng)
+            loss = _loss(stopping[depth], step, kinetic, mass, straggling)
             path = low + (k + 1) * step
             if not add(tally, grid, place, depth, path - 0.5 * step, 0.0, 0.0, loss, loss):
                 ledger[1] += loss
