@@ -136,7 +136,12 @@ FIELDS: dict[str, dict[str, Field]] = {
         "cells": Field("i4", "", "list: indices into `cells`"),
         "weights": Field("f4", "", "list: share of each of these cells that belongs here"),
     },
-    "particles": _PARTICLE,
+    "particles": {
+        **_PARTICLE,
+        "pt_error": Field("f4", "GeV", "uncertainty of pt; detector at signal level"),
+        "vertex": Field("i2", "", "collision: 0 the hard one, -1 unknown; at signal level"),
+        "track": Field("i4", "", "index into `tracks`, -1: none; at signal level"),
+    },
     "jets": {
         **_MOMENTUM,
         "event": Field("u8", "", "number of the event that the jet is from; decides the split"),
