@@ -20,6 +20,10 @@ VERBS = {
     "demo discovery": ("fivesigma.workflows.discovery", "a Z' in dijets, by the demo's taggers"),
     "generate": ("fivesigma.workflows.generate", "collisions, or labelled jets by a recipe"),
     "simulate": ("fivesigma.workflows.simulate", "hits, cells, segments that events leave"),
+    "validate detector": (
+        "fivesigma.workflows.validate",
+        "a detector against its references, figure by figure",
+    ),
     "convert": ("fivesigma.workflows.convert", "files of any format into a dataset or another"),
     "train": ("fivesigma.workflows.train", "a tagger from a dataset of labelled jets"),
     "train classifier": (

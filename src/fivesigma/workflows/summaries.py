@@ -45,6 +45,18 @@ def _simulate(dataset: Any, options: Any) -> Iterator[str]:
         yield f"next: fivesigma info {dataset.path}"
 
 
+def _validate(sections: Any, options: Any) -> Iterator[str]:
+    for section in sections:
+        told = ", ".join(
+            f"{section.numbers[name].value:.0f} {name.rpartition('/')[2]}"
+            for name in section.numbers
+            if name.rpartition("/")[2] in ("met", "open", "missed")
+        )
+        yield f"{section.title}: {told or section.note}"
+    yield f"written: {options.out}/report.html and {options.out}/results.json"
+    yield f"next: open {options.out}/report.html in a browser"
+
+
 def _train(run: Any, options: Any) -> Iterator[str]:
     best = run.model_yaml["summary"].get("best") or {}
     told = ", ".join(
@@ -211,6 +223,7 @@ SUMMARIES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "demo discovery": _discovery,
     "generate": _generate,
     "simulate": _simulate,
+    "validate detector": _validate,
     "convert": _convert,
     "train": _train,
     "train classifier": _classifier,
