@@ -276,3 +276,14 @@ def test_collections_are_smeared_apart_and_fields_of_one_together(events):
 def test_mistakes_say_where(events, changes, message):
     with pytest.raises(ValueError, match=message):
         selecting(**changes)(events, number(len(events)))
+
+
+def test_closed_data_are_not_counted_whole_where_no_cut_is_before_the_regions(events):
+    """All events less those of the open regions would be those of the closed one."""
+    open_region = {"CR": Filling("len(bjets) == 0", "ht", (0.0, 100.0, 1000.0))}
+    for cuts in ({}, {"two jets": "len(jets) >= 2"}):
+        for closed in (False, True):
+            chosen = selecting(cuts=cuts, regions=open_region, closed=closed)
+            told = chosen(events, number(len(events))).cutflow
+            assert ("all events" in told) == (bool(cuts) or not closed)
+            assert "region CR" in told

@@ -241,6 +241,34 @@ def test_what_is_closed_shows_in_no_other_section():
     assert overview.numbers["events"].value == len(values) and fit.numbers
 
 
+def test_windows_of_other_sidebands_stay_closed():
+    """Their events would be fitted and drawn as if they were a sideband."""
+    windows = {
+        "left": Sidebands(range=(2.5, 3.3), window=(2.7, 2.9), bins=40),
+        "right": Sidebands(range=(2.6, 3.7), window=(3.0, 3.2), bins=55),
+    }
+    one = Spectrum(files=("x",), quantity="mass", sidebands=windows)
+    for section in measure(one, masses(3)[:, 0]):
+        assert not section.numbers and not section.figures and not section.tables
+        assert "Closed until --unblind" in section.note
+    assert all(each.numbers for each in measure(one, masses(3)[:, 0], unblind=True))
+
+
+def test_no_number_tells_what_a_closed_window_holds(tmp_path):
+    """Not even that of all events, less those that are shown."""
+    window = {"w": {"range": [2.6, 3.6], "window": [2.9, 3.3], "bins": 50}}
+    file = described(tmp_path, masses(3), fits={}, overview={}, sidebands=window)
+    values = masses(3)[:, 0]
+    outside = int(((values < 2.9) | (values >= 3.3)).sum())
+    result = spectrum(str(file), out=tmp_path / "closed", quiet=True)
+    told = [result.title, (tmp_path / "closed" / "report.html").read_text()]
+    told.append((tmp_path / "closed" / "results.json").read_text())
+    assert all(str(outside) in each and str(len(values)) not in each for each in told)
+    result = spectrum(str(file), out=tmp_path / "open", unblind=True, quiet=True)
+    assert str(len(values)) in result.title
+    assert f"{len(values)} of {len(values)}" in (tmp_path / "open" / "report.html").read_text()
+
+
 def test_several_files_and_a_cut(tmp_path):
     file = described(tmp_path, masses(4), files="*.csv", where="flag > 0")
     values = masses(5)

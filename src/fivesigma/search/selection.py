@@ -149,7 +149,8 @@ class Selecting:
         self, state: State, factors: Mapping[str, str]
     ) -> tuple[dict[str, np.ndarray], dict[tuple[str, str], hist.Hist]]:
         """Cut-flow and histograms, with the weights times each factor."""
-        flow = {"all events": state.count(self.weight)}
+        hidden = self.closed and not self.cuts  # all events are those of the regions
+        flow = {} if hidden else {"all events": state.count(self.weight)}
         for name, text in self.cuts.items():
             state = state.passing(text, f"cut {name!r}")
             if not self.closed:

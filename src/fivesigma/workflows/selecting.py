@@ -25,7 +25,7 @@ from fivesigma.workflows.steps import Checksums, key_of
 __all__ = ["Chosen", "select_all"]
 
 #: changes where the same settings would give other histograms
-_VERSION = 3
+_VERSION = 4
 #: times the columns of a piece are in memory while it is read and selected
 _COPIES = 12
 #: memory that a process takes before it has read anything [bytes]

@@ -16,7 +16,7 @@ from fivesigma.results import Result
 from fivesigma.storage import write_file
 from fivesigma.workflows.spectra.options import Overview, Peak, Spectrum, SpectrumFit
 from fivesigma.workflows.spectra.reading import read_quantity
-from fivesigma.workflows.spectra.sections import measure
+from fivesigma.workflows.spectra.sections import measure, open_values
 
 __all__ = ["spectrum"]
 
@@ -91,12 +91,17 @@ def spectrum(
                              unit=unit, overview=Overview(), fits={"fit": fit})  # fmt: skip
     values, read = read_quantity(described, quiet=quiet)
     sections = measure(described, values, unblind=unblind)
+    # with those beside the windows, the number of all events would tell what these hold
+    shown = len(open_values(described, values, unblind=unblind))
+    counted = f"{shown} of {read}"
+    if described.sidebands and not unblind:
+        counted = f"{shown} in no closed window"
     # options are in the configuration that is written
     repeats = source if yaml_given else f"{out}/config.yaml"
     command = ["fivesigma", "spectrum", repeats, *(["--unblind"] if unblind else [])]
-    _write(described, sections, out, _facts(described, len(values), read), shlex.join(command))
+    _write(described, sections, out, _facts(described, counted), shlex.join(command))
     return Result(
-        f"{described.title}: {len(values)} events",
+        f"{described.title}: {shown} events",
         {name: number for each in sections for name, number in each.numbers.items()},
         {name: figure for each in sections for name, figure in each.figures.items()},
         {name: table for each in sections for name, table in each.tables.items()},
@@ -121,12 +126,12 @@ def _require(quantity: str, range: Sequence[float]) -> None:
         raise ValueError(message)
 
 
-def _facts(described: Spectrum, kept: int, read: int) -> dict[str, str]:
+def _facts(described: Spectrum, counted: str) -> dict[str, str]:
     return {
         "Files": ", ".join(Path(path).name for path in described.files),
         "Selection": described.where or "none",
         "Quantity": described.quantity,
-        "Events": f"{kept} of {read}",
+        "Events": counted,
     }
 
 

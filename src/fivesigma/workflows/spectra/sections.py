@@ -15,7 +15,7 @@ from fivesigma.statistics.spectra import YIELD, Fit, fit_events, fit_histogram, 
 from fivesigma.units import mass, width
 from fivesigma.workflows.spectra.options import Overview, Sidebands, Spectrum, SpectrumFit
 
-__all__ = ["measure"]
+__all__ = ["measure", "open_values"]
 
 Array = NDArray[np.float64]
 #: a deviation from the PDG mass beyond so many statistical errors has another cause
@@ -32,7 +32,8 @@ def measure(described: Spectrum, values: Array, *, unblind: bool = False) -> lis
     Args:
         described: what is measured.
         values: (N,) the quantity.
-        unblind: show what the windows hold; otherwise no fit whose range has one is made.
+        unblind: show what the windows hold; otherwise no fit whose range has one is made, and no
+            prediction whose sidebands have one.
 
     Returns:
         One section for the overview, each fit and each window.
@@ -43,15 +44,11 @@ def measure(described: Spectrum, values: Array, *, unblind: bool = False) -> lis
     sections = []
     closed = {} if unblind else {name: each.window for name, each in described.sidebands.items()}
     if described.overview is not None:
-        inside = [(values >= low) & (values < high) for low, high in closed.values()]
-        shown = values[~np.any(inside, axis=0)] if inside else values
-        sections.append(_overview(described, described.overview, shown))
+        shown = open_values(described, values, unblind=unblind)
+        sections.append(_overview(described, described.overview, shown, bool(closed)))
     for name, fit in described.fits.items():
-        low, high = fit.range
-        over = [w for w, (begin, end) in closed.items() if begin < high and end > low]
-        if over:
-            note = f"Closed until --unblind: the window of sidebands.{over[0]} is in its range."
-            sections.append(Result(f"Fit {name}", note=note))
+        if told := _closed_in(fit.range, closed):
+            sections.append(Result(f"Fit {name}", note=told))
             continue
         try:
             sections.append(_fitted(described, name, fit, values))
@@ -59,6 +56,10 @@ def measure(described: Spectrum, values: Array, *, unblind: bool = False) -> lis
             message = f"fits.{name}: {error}"
             raise ValueError(message) from None
     for name, window in described.sidebands.items():
+        others = {other: each for other, each in closed.items() if other != name}
+        if told := _closed_in(window.range, others):
+            sections.append(Result(f"Window {name}", note=told))
+            continue
         try:
             sections.append(_predicted(described, name, window, values, unblind))
         except ValueError as error:
@@ -67,7 +68,23 @@ def measure(described: Spectrum, values: Array, *, unblind: bool = False) -> lis
     return sections
 
 
-def _overview(described: Spectrum, overview: Overview, values: Array) -> Result:
+def open_values(described: Spectrum, values: Array, *, unblind: bool) -> Array:
+    """(M,) those of the values (N,) in no closed window: what may be shown and counted."""
+    windows = () if unblind else described.sidebands.values()
+    inside = [(values >= each.window[0]) & (values < each.window[1]) for each in windows]
+    return values[~np.any(inside, axis=0)] if inside else values
+
+
+def _closed_in(limits: tuple[float, ...], closed: Mapping[str, tuple[float, ...]]) -> str:
+    """That a range has a closed window in it; "" if it has none."""
+    low, high = limits
+    over = [name for name, (begin, end) in closed.items() if begin < high and end > low]
+    if not over:
+        return ""
+    return f"Closed until --unblind: the window of sidebands.{over[0]} is in its range."
+
+
+def _overview(described: Spectrum, overview: Overview, values: Array, closed: bool) -> Result:
     limits = (overview.range[0], overview.range[1]) if overview.range else None
     figure = mass_spectrum(
         values, overview.marks() if described.unit == "GeV" else {}, described.label,
@@ -77,7 +94,7 @@ def _overview(described: Spectrum, overview: Overview, values: Array) -> Result:
         "The spectrum",
         {"events": Number(len(values))},
         {"Spectrum": figure},
-        note=f"{len(values)} events pass the selection.",
+        note=f"{len(values)} events pass the selection{' and are in no closed window' * closed}.",
     )
 
 
