@@ -196,6 +196,17 @@ def test_mistakes(files, tmp_path, options, text):
     assert not (tmp_path / "out" / "results.json").exists()
 
 
+def test_files_are_looked_for_where_the_environment_says(files, monkeypatch):
+    """As in analyses and spectra: what is shipped names no folder of anybody."""
+    folder, name = Path(files[0]).parent, Path(files[0]).name
+    monkeypatch.setenv("MY_EVENTS", str(folder))
+    found = read_labelled(["${MY_EVENTS:-nowhere}/" + name], columns=COLUMNS)
+    assert len(found) == 700
+    monkeypatch.delenv("MY_EVENTS")
+    with pytest.raises(ValueError, match="the variable MY_EVENTS is not set"):
+        read_labelled(["${MY_EVENTS}/" + name], columns=COLUMNS)
+
+
 @pytest.mark.slow
 def test_own_trees_are_as_good_as_plain_lightgbm_on_uci_higgs(real_data, tmp_path):
     """The same settings and folds: acceptance of 0.01 in AUC."""

@@ -104,6 +104,18 @@ def test_a_workspace_of_closed_data_has_nothing_observed(tmp_path):
     assert not (tmp_path / "fit" / "hepdata").exists()
 
 
+@pytest.mark.parametrize("verb", [fit, limit, significance])
+def test_closing_the_data_again_takes_their_tables_away(workspace, tmp_path, verb):
+    """And nothing else that was put beside them."""
+    verb(workspace, tmp_path)
+    listed = yaml.safe_load_all((tmp_path / "hepdata" / "submission.yaml").read_text())
+    shown = {each["data_file"] for each in listed}
+    assert shown == {path.name for path in (tmp_path / "hepdata").iterdir()} - {"submission.yaml"}
+    (tmp_path / "hepdata" / "mine.yaml").write_text("")
+    verb(workspace, tmp_path, observed=False, overwrite=True)
+    assert [path.name for path in (tmp_path / "hepdata").iterdir()] == ["mine.yaml"]
+
+
 def test_limit(workspace, tmp_path):
     limit(workspace, tmp_path / "limit")
     stored = {name: each["value"] for name, each in read(tmp_path / "limit").items()}

@@ -71,7 +71,7 @@ def classifier(
 
     Args:
         files: files, patterns, addresses or datasets of labelled events; of background alone if
-            there are `signal_files`.
+            there are `signal_files`; ${NAME:-default} is taken from the environment.
         out: folder to write into.
         signal_files: files of signal alone.
         columns: what is where in the events, new quantities, and a cut.

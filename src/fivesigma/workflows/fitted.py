@@ -18,12 +18,23 @@ from fivesigma.plots.statistics import (
     parameter_ranking,
 )
 from fivesigma.results import Number, Table
-from fivesigma.statistics import Fit, Impact, Impacts, Model, Scan, Yields
+from fivesigma.statistics import BANDS, CLs, Fit, Impact, Impacts, Limit, Model, Scan, Yields
 
-__all__ = ["MU", "fit_figures", "fit_numbers", "fit_tables", "goodness", "profile"]
+__all__ = [
+    "MU",
+    "fit_figures",
+    "fit_numbers",
+    "fit_tables",
+    "goodness",
+    "limit_numbers",
+    "profile",
+    "profiles",
+]
 
 #: what results call the parameter of interest, whatever its name in the workspace
 MU = "mu"
+#: names of the expected values of a band
+_BAND_NAMES = {-2: "_minus2", -1: "_minus1", 0: "", 1: "_plus1", 2: "_plus2"}
 
 
 def fit_numbers(result: Fit) -> dict[str, Number]:
@@ -86,6 +97,50 @@ def profile(result: Fit) -> Scan | None:
     if not result.uncertainty[model.poi] > 0:
         return None
     return statistics.scan(model, data=result.data, fixed=_held(result))
+
+
+def profiles(model: Model, data: np.ndarray | None, mu: float) -> dict[str, Scan]:
+    """The likelihood from no signal, where it is Z^2, to twice the one that is seen or nominal.
+
+    Args:
+        model: the model.
+        data: (N,) observed data; None: what is expected alone.
+        mu: fitted signal strength.
+
+    Returns:
+        "observed" and "expected"; those that no fit converged for are left out.
+    """
+    values = np.linspace(0.0, 2 * max(mu, 1.0), 41)
+    asimov = statistics.profiled_asimov(model, 1.0, data)[0] if data is not None else None
+    every = {"observed": data, "expected": model.asimov(1.0) if asimov is None else asimov}
+    scans = {
+        name: statistics.scan(model, values=values, data=each)
+        for name, each in every.items()
+        if each is not None
+    }
+    return {name: each for name, each in scans.items() if np.isfinite(each.twice_delta_nll).any()}
+
+
+def limit_numbers(found: Limit, nominal: CLs, observed: bool) -> dict[str, Number]:
+    """Limits on the signal strength, and CLs of the nominal one; where a fit failed there is none.
+
+    Args:
+        found: the limits.
+        nominal: CLs of signal strength 1.
+        observed: whether the data were looked at.
+    """
+    note = f"upper limit at {100 * found.level:g} % CL"
+    numbers = {}
+    if observed:
+        numbers["mu_limit_observed"] = Number(found.observed, note=note)
+        numbers["cls_observed"] = Number(float(nominal.observed[0]), note="CLs of mu = 1")
+    for sigma, value in zip(BANDS, found.expected, strict=True):
+        told = f"{note}, background {sigma:+d} standard deviations" if sigma else note
+        numbers[f"mu_limit_expected{_BAND_NAMES[sigma]}"] = Number(float(value), note=told)
+    for sigma, row in zip(BANDS, nominal.expected, strict=True):
+        name = f"cls_expected{_BAND_NAMES[sigma]}"
+        numbers[name] = Number(float(row[0]), note="CLs of mu = 1")
+    return {name: each for name, each in numbers.items() if np.isfinite(each.value)}
 
 
 def fit_tables(result: Fit, ranked: Impacts | None, observed: bool) -> dict[str, Table]:

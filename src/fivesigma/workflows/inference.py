@@ -13,14 +13,16 @@ from fivesigma.plots.statistics import cls_scan, likelihood_scan, statistic_dist
 from fivesigma.results import Number, Result, Table
 from fivesigma.search.measurement import is_blinded
 from fivesigma.search.samples import expanded
-from fivesigma.statistics import BANDS, Model, Scan
+from fivesigma.statistics import Model
 from fivesigma.workflows.fitted import (
     MU,
     fit_figures,
     fit_numbers,
     fit_tables,
     goodness,
+    limit_numbers,
     profile,
+    profiles,
 )
 from fivesigma.workflows.signals import cls_of_signals
 from fivesigma.workflows.submission import cls_table, fit_tables_of, scan_table, write_tables
@@ -28,8 +30,6 @@ from fivesigma.workflows.written import written
 
 __all__ = ["fit", "limit", "significance"]
 
-#: names of the expected values of a band
-_BAND_NAMES = {-2: "_minus2", -1: "_minus1", 0: "", 1: "_plus1", 2: "_plus2"}
 _BLIND = "Asimov data: what was observed is not looked at"
 _CLOSED = "Asimov data: the data are closed, the workspace has the prediction in their place"
 
@@ -99,11 +99,10 @@ def fit(
         fit_tables(result, ranked, observed),
         _note(model, blind, result.note, scanned.note if scanned else "", told),
     )
-    if observed:
-        tables = fit_tables_of(result)
-        if scanned:
-            tables["likelihood_scan"] = scan_table({"": scanned}, MU)
-        write_tables(out / "hepdata", tables)
+    tables = fit_tables_of(result) if observed else {}
+    if observed and scanned:
+        tables["likelihood_scan"] = scan_table({"": scanned}, MU)
+    write_tables(out / "hepdata", tables)
     return written(made, workspace, out, "fit", asked, overwrite)
 
 
@@ -153,20 +152,7 @@ def limit(
     data = model.data if observed else model.asimov(0.0)
     found = statistics.limit(model, data, level=level)
     nominal = statistics.cls(model, 1.0, data)
-    note = f"upper limit at {100 * level:g} % CL"
-    numbers: dict[str, Number] = {}
-    if observed and np.isfinite(found.observed):
-        numbers["mu_limit_observed"] = Number(found.observed, note=note)
-    if observed and np.isfinite(nominal.observed[0]):
-        numbers["cls_observed"] = Number(float(nominal.observed[0]), note="CLs of mu = 1")
-    for sigma, value in zip(BANDS, found.expected, strict=True):
-        if np.isfinite(value):
-            told = f"{note}, background {sigma:+d} standard deviations" if sigma else note
-            numbers[f"mu_limit_expected{_BAND_NAMES[sigma]}"] = Number(float(value), note=told)
-    for sigma, row in zip(BANDS, nominal.expected, strict=True):
-        if np.isfinite(row[0]):
-            key = f"cls_expected{_BAND_NAMES[sigma]}"
-            numbers[key] = Number(float(row[0]), note="CLs of mu = 1")
+    numbers = limit_numbers(found, nominal, observed)
     tables: dict[str, Table] = {}
     if signals:
         options: dict[str, Any] = {"measurement": measurement, "poi": poi, "level": level}
@@ -177,8 +163,8 @@ def limit(
     figures = {"CLs": cls_scan(found.scan, level, MU, observed)}
     troubles = dict.fromkeys((found.note, nominal.note))
     made = Result("Upper limit", numbers, figures, tables, _note(model, blind, *troubles))
-    if observed:
-        write_tables(out / "hepdata", {"cls": cls_table(found.scan, MU, observed)})
+    shown = {"cls": cls_table(found.scan, MU)} if observed else {}
+    write_tables(out / "hepdata", shown)
     return written(made, workspace, out, "limit", asked, overwrite)
 
 
@@ -233,7 +219,7 @@ def significance(
     if np.isfinite(found.expected):
         numbers["z_expected"] = Number(found.expected, note="asymptotic, Asimov data of mu = 1")
         numbers["p_expected"] = Number(found.p_expected, note="asymptotic, one-sided")
-    scans = _profiles(model, data if observed else None, found.mu)
+    scans = profiles(model, data if observed else None, found.mu)
     figures: dict[str, Any] = {"Likelihood scan": likelihood_scan(scans, MU)} if scans else {}
     notes = [found.note, *(each.note for each in scans.values())]
     goal = found.q0 if observed else found.expected**2
@@ -249,22 +235,9 @@ def significance(
         figures["Pseudo-experiments"] = statistic_distribution(drawn.q, goal if observed else None)
         notes.append(drawn.note)
     made = Result("Significance", numbers, figures, {}, _note(model, blind, *notes))
-    if observed and scans:
-        write_tables(out / "hepdata", {"likelihood_scan": scan_table(scans, MU)})
+    shown = {"likelihood_scan": scan_table(scans, MU)} if observed and scans else {}
+    write_tables(out / "hepdata", shown)
     return written(made, workspace, out, "significance", asked, overwrite)
-
-
-def _profiles(model: Model, data: np.ndarray | None, mu: float) -> dict[str, Scan]:
-    """The likelihood from no signal, where it is Z^2, to twice the one that is seen or nominal."""
-    values = np.linspace(0.0, 2 * max(mu, 1.0), 41)
-    asimov = statistics.profiled_asimov(model, 1.0, data)[0] if data is not None else None
-    every = {"observed": data, "expected": model.asimov(1.0) if asimov is None else asimov}
-    scans = {
-        name: statistics.scan(model, values=values, data=each)
-        for name, each in every.items()
-        if each is not None
-    }
-    return {name: each for name, each in scans.items() if np.isfinite(each.twice_delta_nll).any()}
 
 
 def _loaded(

@@ -85,5 +85,6 @@ def effect_of_pruning(out: Path, tell: Callable[[str], None]) -> dict[str, Numbe
     for name, file in (("pruned", WORKSPACE), ("unpruned", UNPRUNED)):
         path, folder = out / "templates" / file, out / f"significance-{name}"
         found = _step(path, folder, inference.significance, options, tell)
-        numbers[f"z_expected_{name}"] = found.numbers["z_expected"]
+        if "z_expected" in found.numbers:  # else its fit failed, and the significance tells why
+            numbers[f"z_expected_{name}"] = found.numbers["z_expected"]
     return numbers

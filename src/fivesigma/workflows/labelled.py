@@ -14,6 +14,7 @@ from fivesigma.expressions import define, parse, select
 from fivesigma.formats import expand, open_file
 from fivesigma.reconstruction.objects import event_objects
 from fivesigma.search.classifiers import BACKGROUND, SIGNAL
+from fivesigma.search.samples import expanded
 
 __all__ = ["Columns", "quantities_of", "read_labelled", "varied_events", "with_objects"]
 
@@ -49,7 +50,8 @@ def read_labelled(
     """Read events with their classes.
 
     Args:
-        files: of both classes; of background alone if there are `signal_files`.
+        files: of both classes; of background alone if there are `signal_files`;
+            ${NAME:-default} is taken from the environment.
         signal_files: of signal alone.
         columns: what is where.
         mapping: YAML that names the columns of a table.
@@ -65,7 +67,7 @@ def read_labelled(
     columns = columns or Columns()
     parts = []
     for names, label in ((files, BACKGROUND if signal_files else None), (signal_files, SIGNAL)):
-        for name in expand(list(names)) if names else []:
+        for name in expand([expanded(each) for each in names]) if names else []:
             with open_file(name, mapping=mapping, tree=tree) as source:
                 events, classes = source.read(), source.classes
             parts.append(_prepared(name, events, classes, columns, label))

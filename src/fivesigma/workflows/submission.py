@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from fivesigma.statistics import (
@@ -23,6 +22,7 @@ from fivesigma.storage import write_file
 
 __all__ = ["cls_table", "fit_tables_of", "scan_table", "write_tables"]
 
+_SUBMISSION = "submission.yaml"
 #: description of a table, and the table
 Described = tuple[str, dict[str, Any]]
 
@@ -44,33 +44,47 @@ def scan_table(scans: Mapping[str, Scan], poi: str) -> Described:
     return f"Likelihood profile of {poi}", hepdata_curves(poi, values, columns)
 
 
-def cls_table(found: CLs, poi: str, observed: bool) -> Described:
-    """CLs against the signal strength, with its bands."""
-    columns: dict[str, np.ndarray] = {"CLs observed": found.observed} if observed else {}
+def cls_table(found: CLs, poi: str) -> Described:
+    """Observed CLs against the signal strength, and the expected one with its bands."""
+    columns = {"CLs observed": found.observed}
     for sigma, row in zip(BANDS, found.expected, strict=True):
         columns[f"CLs expected {sigma:+d} sigma" if sigma else "CLs expected"] = row
     return f"CLs of {poi}", hepdata_curves(poi, found.mu, columns)
 
 
 def write_tables(folder: Path, tables: Mapping[str, Described]) -> None:
-    """Write `NAME.yaml` of each table and `submission.yaml`.
+    """Write `NAME.yaml` of each table and `submission.yaml`, in the place of those of before.
 
     Args:
         folder: where to.
-        tables: name -> description and table; regions may have any name.
+        tables: name -> description and table; regions may have any name. Without any nothing is
+            written, and data that were shown before are closed again.
     """
+    _remove_listed(folder)
+    if not tables:
+        return
     entries: list[tuple[str, str, str]] = []
     for name, (text, table) in tables.items():
         file = _file_name(name, [each[2] for each in entries])
         write_file(folder / file, yaml.safe_dump(table, sort_keys=False).encode())
         entries.append((name, text, file))
     listed = yaml.safe_dump_all(hepdata_submission(entries), sort_keys=False)
-    write_file(folder / "submission.yaml", listed.encode())
+    write_file(folder / _SUBMISSION, listed.encode())
+
+
+def _remove_listed(folder: Path) -> None:
+    """Remove an earlier `submission.yaml`, and the tables that it lists."""
+    path = folder / _SUBMISSION
+    if not path.is_file():
+        return
+    for entry in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        (folder / Path(entry["data_file"]).name).unlink(missing_ok=True)
+    path.unlink()
 
 
 def _file_name(name: str, taken: list[str]) -> str:
     """A name as that of a file of its own, which cannot leave its folder."""
     plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
-    while f"{plain}.yaml" in (*taken, "submission.yaml"):
+    while f"{plain}.yaml" in (*taken, _SUBMISSION):
         plain += "_"
     return f"{plain}.yaml"

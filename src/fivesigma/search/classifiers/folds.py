@@ -1,7 +1,7 @@
 """Trainings on parts of the events, so that every event is scored by one that never saw it.
 
 The run of a classifier is an ensemble: `members/0`, `members/1`, ... are the trainings, and new
-events, such as data, get the mean of their scores.
+events get the mean of their scores (in analyses, that of one: `search.scores`).
 """
 
 from __future__ import annotations
