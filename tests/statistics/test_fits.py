@@ -228,8 +228,10 @@ def test_correlations():
 
 def test_names_that_are_not_there():
     model = statistics.build(workspaces.shape_model())
-    with pytest.raises(ValueError, match="no parameter 'tillt'; did you mean 'tilt'"):
+    with pytest.raises(ValueError, match="no parameter 'tillt'; did you mean 'tilt'") as told:
         statistics.fit(model, fixed={"tillt": 0.0})
+    names = str(told.value).partition("there is ")[2].split(", ")
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("seed", [13, 33, 36])

@@ -441,3 +441,15 @@ def test_the_effect_of_pruning_is_told(config, tmp_path, called):
     assert called.count("significance") == 3
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert {"z_expected_pruned", "z_expected_unpruned"} < results.keys()
+
+
+def test_without_an_expected_significance_pruning_has_no_effect_to_tell(
+    config, tmp_path, called, monkeypatch
+):
+    """Its fit failed, which the section on the significance says; the analysis goes on."""
+    lost = Result("significance", {}, note="a fit failed")
+    monkeypatch.setattr(inference, "significance", lambda *_, **__: lost)
+    path = config(templates={"prune": {"normalisation": 0.5, "shape": 0.5}})
+    sections = analyse(path, out=tmp_path / "out", quiet=True)
+    assert "a fit failed" in [each.note for each in sections]
+    assert not [name for each in sections for name in each.numbers if "pruned" in name]

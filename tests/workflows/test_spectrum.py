@@ -241,6 +241,12 @@ def test_what_is_closed_shows_in_no_other_section():
     assert overview.numbers["events"].value == len(values) and fit.numbers
 
 
+def test_a_description_that_is_not_there_is_answered_with_one_that_is(config, tmp_path):
+    path = tmp_path / "spektrum.yaml"
+    with pytest.raises(FileNotFoundError, match=f"no file {path}; did you mean {config}"):
+        spectrum(str(path), out=tmp_path / "out", quiet=True)
+
+
 def test_windows_of_other_sidebands_stay_closed():
     """Their events would be fitted and drawn as if they were a sideband."""
     windows = {

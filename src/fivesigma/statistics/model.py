@@ -77,8 +77,8 @@ class Model:
         if name in self.parameters.names:
             at = self.parameters.names.index(name)
             return slice(at, at + 1)
-        known = [*self.parameters.slices, *self.parameters.names]
-        raise ValueError(closest("parameter", name, known))
+        known = dict.fromkeys([*self.parameters.slices, *self.parameters.names])
+        raise ValueError(closest("parameter", name, list(known)))
 
     def by_sample(self, theta: ArrayLike) -> np.ndarray:
         """Expected events of each template, (B, sum of bins), at (B, P) parameters."""

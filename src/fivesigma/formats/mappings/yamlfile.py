@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ def read_yaml(path: str) -> dict[str, Any]:
         FileNotFoundError: no such file.
         ValueError: no YAML, too large, or not keys and values.
     """
+    if not Path(path).is_file():
+        beside = [each.name for each in Path(path).parent.glob("*.y*ml")]
+        near = get_close_matches(Path(path).name, beside, 1)
+        hint = f"; did you mean {Path(path).parent / near[0]}?" if near else ""
+        message = f"no file {path}{hint}"
+        raise FileNotFoundError(message)
     with Path(path).open("rb") as file:
         data = file.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
