@@ -87,3 +87,16 @@ def test_what_cannot_work_is_said(events, pool, tmp_path):
         Mixing(pool.path, -1.0)
     with pytest.raises(FileNotFoundError, match="no dataset at"):
         simulate(tmp_path / "none", quiet=True)
+
+
+def test_what_is_yet_to_be_generated_is_told_without_being_made(tmp_path):
+    expected = simulate(tmp_path / "new", process="drell-yan", events=4000, shard_size=100,
+                        workers=1, dry_run=True, quiet=True)  # fmt: skip
+    assert isinstance(expected, Forecast)
+    assert expected.units == 4000
+    assert not (tmp_path / "new").exists()
+    few = simulate(tmp_path / "few", process="drell-yan", events=12, shard_size=12, workers=1,
+                   quiet=True)  # fmt: skip
+    size = sum(path.stat().st_size for path in few.path.rglob("*.parquet")) / 12
+    # 11 and 12 events of sizes that differ by a third
+    assert expected.bytes / 4000 == pytest.approx(size, rel=0.4)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,9 @@ def simulate(
         RuntimeError: shards that failed; repeat the command to try them again.
     """
     _check(detector, pileup, library)
+    if dry_run and process is not None and not data.exists():
+        task = _Simulation(data, detector, pileup, library, options, seed)
+        return _foretold(task, process, events, shard_size, workers)
     if process is not None:
         generate(data, process=process, events=events, seed=seed, workers=workers, dask=dask,
                  shard_size=shard_size, quiet=quiet)  # fmt: skip
@@ -113,7 +117,7 @@ def simulate(
     task = _Simulation(data.absolute(), detector, pileup, library, options, seed)
     workers = min(workers or os.cpu_count() or 1, len(dataset.shards))
     if dry_run or dataset.counts["event"] > _LONG:
-        expected = _forecast(task, dataset, workers)
+        expected = _forecast(task, dataset, dataset.counts["event"], workers)
         if dry_run:
             return expected
         require_space(data, expected)
@@ -229,17 +233,36 @@ def _settings(task: _Simulation, dataset: Dataset) -> dict[str, Any]:
     return settings
 
 
-def _forecast(task: _Simulation, dataset: Dataset, workers: int) -> Forecast:
-    """From a few events of the first shard; compiled code is loaded before."""
+def _foretold(
+    task: _Simulation, process: str, events: int, shard_size: int, workers: int
+) -> Forecast:
+    """Cost of events that are yet to be generated, and of their signals, from a few events."""
+    workers = min(workers or os.cpu_count() or 1, max(1, events // shard_size))
+    made = generate(task.data, process=process, events=events, seed=task.seed, workers=workers,
+                    shard_size=shard_size, dry_run=True, quiet=True)  # fmt: skip
+    if not isinstance(made, Forecast):
+        message = f"expected a forecast of the generation, got a {type(made).__name__}"
+        raise TypeError(message)
+    with tempfile.TemporaryDirectory() as name:
+        pilot = Path(name) / "pilot"
+        few = _PILOT + 1
+        generate(pilot, process=process, events=few, shard_size=few, workers=1, quiet=True)
+        signals = _forecast(replace(task, data=pilot), Dataset.open(pilot), events, workers)
+    return replace(
+        signals, seconds=made.seconds + signals.seconds, bytes=made.bytes + signals.bytes
+    )
+
+
+def _forecast(task: _Simulation, dataset: Dataset, n: int, workers: int) -> Forecast:
+    """Of n events, from a few of the first shard; compiled code is loaded before."""
     index = dataset.shards[0]["index"]
     task(index, 1)
     begin = time.perf_counter()
     made = task(index, _PILOT)
     seconds = (time.perf_counter() - begin) / len(made["hits"])
     size = sum(ak.to_packed(each).nbytes for each in made.values()) / len(made["hits"])
-    n = dataset.counts["event"]
     return Forecast(n * seconds / workers, round(_PACKED * n * size), n, workers)
 
 
 #: bytes on disk over bytes in memory
-_PACKED = 0.6
+_PACKED = 0.42
