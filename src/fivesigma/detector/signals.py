@@ -206,7 +206,7 @@ def lists(collection: str, columns: dict[str, np.ndarray], n_events: int) -> ak.
         n_events: number of events.
     """
     order = np.argsort(columns["event"], kind="stable")
-    records = {
+    records: dict[str, np.ndarray] = {
         name: columns[name][order].astype(_DTYPES[kind.dtype])
         for name, kind in FIELDS[collection].items()
     }
