@@ -37,6 +37,7 @@ _NAMES = {
     "prune": "fivesigma.workflows.prune",
     "rank": "fivesigma.workflows.rank",
     "read": "fivesigma.formats",
+    "reconstruct": "fivesigma.workflows.reconstruct",
     "report": "fivesigma.workflows.report",
     "run_analysis": "fivesigma.workflows.analyse",
     "select": "fivesigma.workflows.analyse",

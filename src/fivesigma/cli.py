@@ -24,6 +24,10 @@ VERBS = {
         "fivesigma.workflows.validate",
         "a detector against its references, figure by figure",
     ),
+    "reconstruct": (
+        "fivesigma.workflows.reconstruct",
+        "tracks, particles, leptons, jets, missing momentum of signals",
+    ),
     "convert": ("fivesigma.workflows.convert", "files of any format into a dataset or another"),
     "train": ("fivesigma.workflows.train", "a tagger from a dataset of labelled jets"),
     "train classifier": (

@@ -42,7 +42,12 @@ def _simulate(dataset: Any, options: Any) -> Iterator[str]:
     if library:
         yield f"next: fivesigma simulate DATA --pileup.library {dataset.path}"
     else:
-        yield f"next: fivesigma info {dataset.path}"
+        yield f"next: fivesigma reconstruct {dataset.path}"
+
+
+def _reconstruct(dataset: Any, options: Any) -> Iterator[str]:
+    yield f"objects of {dataset.counts['event']} events in {dataset.path}"
+    yield f"next: fivesigma info {dataset.path}"
 
 
 def _validate(sections: Any, options: Any) -> Iterator[str]:
@@ -223,6 +228,7 @@ SUMMARIES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "demo discovery": _discovery,
     "generate": _generate,
     "simulate": _simulate,
+    "reconstruct": _reconstruct,
     "validate detector": _validate,
     "convert": _convert,
     "train": _train,

@@ -94,9 +94,9 @@ def energy_flow(
     electron = _electrons(found, table, options)
     gone = (owner >= 0) & electron[owner]
     left[np.repeat(gone, np.diff(calo.starts))] = 0.0
+    expected = _resolution(geometry.hcal, table.p, table.eta, _NOISE)
     rest = subtract(
-        table, calo, (muon >= 0) | electron, photon, _resolution(geometry.hcal, table.p, table.eta, _NOISE),
-        left, hcal,
+        table, calo, (muon >= 0) | electron, photon, expected, left, hcal,
         excess=options.excess, cone=options.cone, core=options.core,
     )  # fmt: skip
     minimum = (options.photon_min, options.hadron_min)

@@ -101,7 +101,7 @@ def electron_matches(
     *,
     seed: float = 0.05,
     d_eta: float = 0.02,
-    d_phi: float = 0.03,
+    d_phi: float = 0.08,
     around: float = 0.15,
 ) -> tuple[Matches, np.ndarray]:
     """Electromagnetic clusters that tracks point to, with those of their bremsstrahlung.

@@ -11,9 +11,10 @@ from fivesigma.reconstruction.flow.table import Deposits
 
 __all__ = ["Neutrals", "from_vertex", "neutrals", "photon_like"]
 
-#: share of the energy in the ECAL, and radiation lengths to its centre, up to which clusters look
-#: electromagnetic: all but a few per cent of photons, and a third of the pions of 1 to 3 GeV
-_EM_FRACTION, _DEEPEST = 0.9, 12.5
+#: share of the energy in the ECAL, and radiation lengths to the centre of a cluster of 1 GeV, up
+#: to which clusters look electromagnetic: all but a few per cent of photons, a third of the pions of
+#: 1 to 3 GeV; showers lie deeper by one radiation length for each factor e in energy
+_EM_FRACTION, _DEEPEST = 0.9, 12.0
 
 
 class Neutrals(NamedTuple):
@@ -39,7 +40,9 @@ def photon_like(calo: Deposits, geometry: Cells) -> np.ndarray:
     """Clusters that look electromagnetic (C,): in the ECAL, and not deep in it."""
     grid = geometry.grid
     x0 = np.interp(calo.depth, grid.mm, grid.x0)
-    return (calo.em_fraction > _EM_FRACTION) & (x0 < _DEEPEST)
+    return (calo.em_fraction > _EM_FRACTION) & (
+        x0 < _DEEPEST + np.log(np.maximum(calo.electromagnetic, 1.0))
+    )
 
 
 def neutrals(

@@ -1,0 +1,163 @@
+"""The classical chain: from the signals of a detector to the objects of physics.
+
+Every part is simple and calibrated: it is the baseline that networks must beat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import awkward as ak
+import numpy as np
+
+from fivesigma.geometry import Detector
+from fivesigma.reconstruction.cluster_calibration import calibrate
+from fivesigma.reconstruction.clusters import ClusterOptions, clusters
+from fivesigma.reconstruction.flow import FlowOptions, energy_flow
+from fivesigma.reconstruction.jet_calibration import calibrated_jets
+from fivesigma.reconstruction.jet_calibration import load as jet_response
+from fivesigma.reconstruction.leptons import electrons, isolated_muons, photons
+from fivesigma.reconstruction.missing import missing_momentum
+from fivesigma.reconstruction.muons import MuonFinding, reconstruct_muons
+from fivesigma.reconstruction.surroundings import density
+from fivesigma.reconstruction.taus import taus
+from fivesigma.reconstruction.tracks import TrackFinding, reconstruct_tracks
+from fivesigma.reconstruction.vertices import find_vertices
+
+__all__ = ["COLLECTIONS", "ReconstructionOptions", "physics_objects", "reconstruct_signals"]
+
+#: what the chain makes, in its order
+COLLECTIONS = (
+    "tracks", "clusters", "particles", "muons", "electrons", "photons", "taus", "jets", "met",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ReconstructionOptions:
+    """Options of the classical chain.
+
+    Attributes:
+        tracks: of track finding.
+        clusters: thresholds of topological clusters.
+        muons: of muon finding.
+        flow: cuts of energy flow.
+        jet_pt_min: softer jets are dropped [GeV].
+        isolation_max: leptons and photons with less around them are not part of jets.
+        calibrate_jets: False leaves jets at the scale of energy flow.
+    """
+
+    tracks: TrackFinding = field(default_factory=TrackFinding)
+    clusters: ClusterOptions = field(default_factory=ClusterOptions)
+    muons: MuonFinding = field(default_factory=MuonFinding)
+    flow: FlowOptions = field(default_factory=FlowOptions)
+    jet_pt_min: float = 15.0
+    isolation_max: float = 0.2
+    calibrate_jets: bool = True
+
+
+def reconstruct_signals(
+    signals: Mapping[str, ak.Array],
+    detector: Detector,
+    rng: np.random.Generator,
+    options: ReconstructionOptions = ReconstructionOptions(),  # noqa: B008
+) -> dict[str, ak.Array]:
+    """All objects of some events.
+
+    Args:
+        signals: `truth`, `hits`, `cells`, `segments`, one list per event each.
+        detector: the preset that made them.
+        rng: source of randomness of the track parameters.
+        options: of each part.
+
+    Returns:
+        The collections in `COLLECTIONS`; `met` one record per event, all others lists.
+
+    Raises:
+        ValueError: a preset without signals or calibration, or signals of another one.
+    """
+    if detector.layers is None or detector.cells is None or detector.stations is None:
+        message = f"the detector {detector.name!r} has no signals; choose atlas or cms"
+        raise ValueError(message)
+    tracker = detector.response.tracker if detector.response else None
+    tracks = reconstruct_tracks(
+        signals["truth"], signals["hits"], detector.layers, rng, tracker, options.tracks
+    )
+    z, vertex = find_vertices(tracks)
+    found = calibrate(clusters(signals["cells"], detector.cells, options.clusters), detector.cells)
+    muons = reconstruct_muons(signals["segments"], tracks, detector.stations, options.muons)
+    particles = energy_flow(
+        ak.with_field(tracks, vertex, "vertex"),
+        found,
+        signals["cells"],
+        muons,
+        detector.cells,
+        z,
+        options.flow,
+    )
+    made = physics_objects(particles, tracks, muons, detector, options)
+    return {"tracks": tracks, "clusters": found, "particles": particles, **made}
+
+
+def physics_objects(
+    particles: ak.Array,
+    tracks: ak.Array,
+    muons: ak.Array,
+    detector: Detector,
+    options: ReconstructionOptions = ReconstructionOptions(),  # noqa: B008
+) -> dict[str, ak.Array]:
+    """Leptons, photons, taus, jets and missing momentum from particles.
+
+    Args:
+        particles: lists per event, with `vertex pt_error track`.
+        tracks: that they refer to.
+        muons: from `reconstruct_muons`.
+        detector: the preset, for the calibration of jets.
+        options: of each part.
+    """
+    rho = density(particles)
+    own = {
+        "muons": isolated_muons(muons, particles, rho),
+        "electrons": electrons(particles, tracks, rho),
+        "photons": photons(particles, rho),
+    }
+    hard = particles[particles.vertex <= 0]
+    hard = ak.with_field(hard, ak.local_index(hard), "index")
+    single = _isolated(hard, own, options)
+    table = jet_response(detector.name) if options.calibrate_jets else None
+    jets = calibrated_jets(hard[~single], rho, table, options.jet_pt_min)
+    within = ak.flatten(jets.constituents.index, axis=2)
+    hard = ak.with_field(hard, _members(hard, within), "in_jet")
+    met = missing_momentum(hard, jets)
+    found = taus(jets)
+    kept = jets[[name for name in jets.fields if name != "constituents"]]
+    return {**own, "taus": found, "jets": kept, "met": met}
+
+
+def _members(lists: ak.Array, index: ak.Array) -> ak.Array:
+    """Whether each entry's index is in a list of indices of its event."""
+    counts = ak.to_numpy(ak.num(lists))
+    starts = np.cumsum(counts) - counts
+    mask = np.zeros(counts.sum(), bool)
+    event = np.repeat(np.arange(counts.size), ak.to_numpy(ak.num(index)))
+    mask[starts[event] + ak.to_numpy(ak.flatten(index))] = True
+    return ak.unflatten(mask, counts)
+
+
+def _isolated(
+    particles: ak.Array, objects: Mapping[str, ak.Array], options: ReconstructionOptions
+) -> ak.Array:
+    """Particles that are isolated leptons and photons, or pieces of them."""
+    mask = ak.zeros_like(particles.pt, dtype=bool)
+    for name, number, strip in (
+        ("muons", 13, (0.001, 0.001)),
+        ("electrons", 11, (0.001, 0.001)),
+        ("photons", 22, (0.03, 0.15)),
+    ):
+        found = objects[name]
+        found = found[(found.pt > 10.0) & (found.isolation < options.isolation_max)]
+        pairs = ak.cartesian({"p": particles, "o": found}, nested=True)
+        across = (pairs.p.phi - pairs.o.phi + np.pi) % (2 * np.pi) - np.pi
+        near = (abs(pairs.p.eta - pairs.o.eta) < strip[0]) & (abs(across) < strip[1])
+        mask = mask | (ak.any(near, axis=2) & (abs(particles.pdg_id) == number))
+    return mask
