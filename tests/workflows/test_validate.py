@@ -93,6 +93,7 @@ def test_wrong_choices_are_refused(tmp_path):
         detector(tmp_path / "x", scale=-1.0, quiet=True)
 
 
+@pytest.mark.slow
 def test_showers_of_geant4(tmp_path, real_data):
     made = detector(tmp_path / "b", scale=0.1, only=("wsi",), data=real_data, quiet=True)
     assert made[0].numbers["wsi/missed"].value == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -15,7 +15,7 @@ from fivesigma.results import Number, Result
 from fivesigma.workflows.validate.checks import Check, section
 from fivesigma.workflows.validate.setting import Setting
 
-__all__ = ["FILE", "shower_figures", "wsi"]
+__all__ = ["FILE", "Sums", "wsi"]
 
 #: below the folder of reference data
 FILE = Path("geant4_showers") / "electrons_1-20GeV.h5"
@@ -34,7 +34,7 @@ _BARS = {
     "width": ("GeV^1/2", 0.15, True),
     "hit": ("", 0.15, True),
 }
-_REPLICAS = 30
+_REPLICAS = 50
 
 
 def wsi(setting: Setting) -> Result:
@@ -56,16 +56,15 @@ def wsi(setting: Setting) -> Result:
     figures: dict[str, Any] = {}
     for low, high in _RANGES:
         here = (energies > low) & (energies < high)
-        pair = [(energies[here], each[here]) for each in (reference, ours)]
-        theirs, made = (shower_figures(*each) for each in pair)
-        error = _errors(*pair, rng)
+        samples = {"Geant4": reference[here], "fivesigma": ours[here]}
+        pair = [Sums.of(energies[here], each) for each in samples.values()]
+        theirs, made = (each.figures() for each in pair)
+        error = _errors(pair[0], pair[1], rng)
         for name, (unit, bar, relative) in _BARS.items():
             number = Number(made[name], error[name], unit)
             checks.append(
                 Check(f"wsi/{name}/{low}-{high}_GeV", number, theirs[name], bar, relative)
             )
-        names = ("Geant4", "fivesigma")
-        samples = dict(zip(names, (each[1] for each in pair), strict=True))
         figures |= _figures(samples, f"{low}-{high} GeV")
     return section(
         title, checks, figures,
@@ -76,44 +75,47 @@ def wsi(setting: Setting) -> Result:
     )  # fmt: skip
 
 
-def shower_figures(energies: np.ndarray, showers: np.ndarray) -> dict[str, float]:
-    """What sums up a sample of showers.
+class Sums(NamedTuple):
+    """What the figures need of N showers: energies [GeV], sums by layer and ring, cells hit."""
 
-    Args:
-        energies: (N,) of the electrons [GeV].
-        showers: (N, layers, alpha, r) [GeV].
+    energies: np.ndarray
+    layers: np.ndarray
+    rings: np.ndarray
+    hit: np.ndarray
 
-    Returns:
-        Mean depth [X0], r50 and r90 [mm], response, its relative width times sqrt(E), share of
-        cells hit.
-    """
-    rings = np.cumsum(showers.sum((0, 1, 2), dtype=np.float64))
-    edges = (np.arange(_RINGS + 1) * _RING) ** 2
-    r50, r90 = np.sqrt(np.interp([0.5, 0.9], np.append(0, rings / rings[-1]), edges))
-    layers = showers.sum((0, 2, 3), dtype=np.float64)
-    response = showers.sum((1, 2, 3)) / energies
-    scatter = (response / response.mean() - 1) ** 2 * energies
-    return {
-        "depth": float(layers @ _DEPTH / layers.sum()),
-        "r50": float(r50),
-        "r90": float(r90),
-        "response": float(response.mean()),
-        "width": float(np.sqrt(scatter.mean())),
-        "hit": float((showers > 0).mean()),
-    }
+    @classmethod
+    def of(cls, energies: np.ndarray, showers: np.ndarray) -> Sums:
+        """From showers (N, layers, alpha, r) [GeV]."""
+        layers = showers.sum((2, 3), dtype=np.float64)
+        rings = showers.sum((1, 2), dtype=np.float64)
+        return cls(energies, layers, rings, (showers > 0).mean((1, 2, 3)))
+
+    def take(self, rows: np.ndarray) -> Sums:
+        """Some of them."""
+        return Sums(*(column[rows] for column in self))
+
+    def figures(self) -> dict[str, float]:
+        """Mean depth [X0], r50, r90 [mm], response, its width times sqrt(E), cells hit."""
+        rings, layers = np.cumsum(self.rings.sum(0)), self.layers.sum(0)
+        edges = (np.arange(_RINGS + 1) * _RING) ** 2
+        r50, r90 = np.sqrt(np.interp([0.5, 0.9], np.append(0, rings / rings[-1]), edges))
+        response = self.layers.sum(1) / self.energies
+        scatter = (response / response.mean() - 1) ** 2 * self.energies
+        return {
+            "depth": float(layers @ _DEPTH / layers.sum()),
+            "r50": float(r50),
+            "r90": float(r90),
+            "response": float(response.mean()),
+            "width": float(np.sqrt(scatter.mean())),
+            "hit": float(self.hit.mean()),
+        }
 
 
-def _errors(
-    theirs: tuple[np.ndarray, np.ndarray], ours: tuple[np.ndarray, np.ndarray],
-    rng: np.random.Generator,
-) -> dict[str, float]:  # fmt: skip
+def _errors(theirs: Sums, ours: Sums, rng: np.random.Generator) -> dict[str, float]:
     """Standard errors of the differences."""
-    n = len(theirs[0])
+    n = len(theirs.energies)
     picks = [rng.integers(n, size=n) for _ in range(_REPLICAS)]
-    replicas = [
-        [shower_figures(*(column[rows] for column in sample)) for rows in picks]
-        for sample in (theirs, ours)
-    ]
+    replicas = [[each.take(rows).figures() for rows in picks] for each in (theirs, ours)]
     return {
         name: float(np.hypot(*(np.std([each[name] for each in one]) for one in replicas)))
         for name in replicas[0][0]
