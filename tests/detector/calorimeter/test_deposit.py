@@ -161,3 +161,13 @@ def test_merged_contributions_hold_all_energy():
         deposit(gun(22, 5.0, np.zeros(4), ATLAS, rng), ATLAS, rng).contributions for _ in range(3)
     ]
     assert merge(parts).energy.sum() == pytest.approx(60.0, rel=1e-3)
+
+
+def test_what_flies_down_the_beam_pipe_leaves_nothing():
+    rng = np.random.default_rng(12)
+    number = np.array([11, 22, 211, 2112, 12, 22])
+    particles = gun(number, 500.0, np.array([5.5, -6.0, 7.0, 8.0, 6.0, 4.5]), ATLAS, rng)
+    result = deposit(particles, ATLAS, rng)
+    assert set(result.contributions.event) == {5}
+    np.testing.assert_allclose(result.ledger.outside[:4], available_energy(particles)[:4])
+    assert result.ledger.lost[4] == pytest.approx(500.0)

@@ -18,7 +18,7 @@ from fivesigma.geometry.cells import CELLS, Cells, Grid
 __all__ = ["Contributions", "Deposits", "Ledger", "deposit", "merge"]
 
 #: kinds of particles to the compiled loop
-_NOTHING, _ELECTRON, _PHOTON, _MUON, _MESON, _BARYON = range(6)
+_NOTHING, _ELECTRON, _PHOTON, _MUON, _MESON, _BARYON, _BEAM_PIPE = range(7)
 _PION_MASS = 0.13957039
 #: a hadron comes out of a leaking shower with this probability per GeV leaked: with it about 5 %
 #: of pions of 100 GeV leave one behind 10 interaction lengths; our own choice
@@ -50,7 +50,7 @@ class Ledger(NamedTuple):
 
     Attributes:
         deposited: in cells.
-        outside: where there are no cells: beyond the acceptance or beside them.
+        outside: where there are no cells: down the beam pipe or beside them.
         leaked: behind the last depth, seen by nobody.
         lost: carried away by neutrinos and others that do not interact, or at rest.
         onward: available energy of the particles behind the calorimeters.
@@ -124,6 +124,8 @@ def _one(
     """One particle into the tally and its ledger; kinetic energy with which it comes out or -1."""
     if kind == _NOTHING:
         ledger[3] += total
+    elif kind == _BEAM_PIPE:
+        ledger[1] += total
     elif kind in (_ELECTRON, _PHOTON):
         begin = _CONVERSION * rng.standard_exponential() if kind == _PHOTON else 0.0
         ledger[1] += shower(tally, grid, showers, place, total, begin, rng)
@@ -235,8 +237,12 @@ def deposit(particles: Particles, cells: Cells, rng: np.random.Generator) -> Dep
     common = (1 - cells.ecal.independent) * (cells.ecal.sampling * ecal[1]) ** 2
     constant = ecal[0] * cells.ecal.constant, hcal[0] * cells.hcal.constant
     terms = np.stack([*constant, common], axis=1)
+    kinds = _kinds(particles)
+    if not cells.ring:
+        # inside of the innermost cells is the beam pipe
+        kinds[(eta > cells.grid.high.max()) & (kinds != _NOTHING) & (kinds != _MUON)] = _BEAM_PIPE
     keys, energies, table, left = _loop(
-        _kinds(particles), states, cells.grid, medium(cells), _matter(cells), terms, hcal[1],
+        kinds, states, cells.grid, medium(cells), _matter(cells), terms, hcal[1],
         empty_tally(), rng,
     )  # fmt: skip
     behind, onward, leaked = _behind(particles, total, kinetic, left, table[:, 2], cells, rng)
