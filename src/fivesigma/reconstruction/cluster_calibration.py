@@ -27,7 +27,7 @@ __all__ = ["Calibration", "calibrate", "derive", "load", "save"]
 
 _FOLDER = Path(__file__).parent / "calibrations"
 #: weight of a row that asks for the right mean, over that of its particles
-_MEAN = 300.0
+_MEAN = 5000.0
 #: pull of a node towards its neighbours, over that of the particles of an average node; with it
 #: nodes with few particles are smooth
 _SMOOTH = 2.0
@@ -95,6 +95,7 @@ def derive(
     truth: np.ndarray,
     truth_eta: np.ndarray,
     resolution: tuple[float, float, float],
+    linear_from: float = 0.0,
 ) -> Calibration:
     """Find the factors from clusters of single particles.
 
@@ -107,6 +108,8 @@ def derive(
         truth: (P,) energies of the particles [GeV].
         truth_eta: (P,) their directions.
         resolution: (c, s, n) of sigma = c E (+) s sqrt(E) (+) n, which weights the particles.
+        linear_from: energy from which the mean must be right [GeV]; below it the particles that
+            left a cluster are no fair sample.
     """
     places, shares = nodes.basis(energy, em_fraction, eta)
     table = np.zeros((len(truth), nodes.size))
@@ -118,7 +121,7 @@ def derive(
     bins = eta_bin * 100 + np.digitize(np.log(truth), np.linspace(-1, 7, 13))
     means, mean_aims = [], []
     for one in np.unique(bins):
-        here = bins == one
+        here = (bins == one) & (truth >= linear_from)
         number = np.count_nonzero(here)
         if number >= 10:
             weight = np.sqrt(_MEAN / number) / number * np.sum(truth[here] / sigma[here])
