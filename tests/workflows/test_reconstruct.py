@@ -3,7 +3,6 @@
 import shutil
 
 import awkward as ak
-import numpy as np
 import pytest
 
 from fivesigma.events import FIELDS
@@ -46,7 +45,9 @@ def test_objects_are_those_of_the_table_and_make_sense(data):
         assert set(found.read(name).fields) == set(FIELDS[name])
     assert set(found.read("jets").fields) < set(FIELDS["jets"])
     truth, particles, jets = (found.read(name) for name in ("truth", "particles", "jets"))
-    seen = (truth.status > 0) & (abs(truth.eta) < 2.4) & ~np.isin(abs(truth.pdg_id), (12, 14, 16))
+    seen = (truth.status > 0) & (abs(truth.eta) < 2.4)
+    for number in (12, 14, 16):
+        seen = seen & (abs(truth.pdg_id) != number)
     inside = particles[abs(particles.eta) < 2.4]
     assert ak.sum(inside.pt) == pytest.approx(ak.sum(truth.pt[seen]), rel=0.1)
     assert ak.all(ak.num(jets) >= 2)

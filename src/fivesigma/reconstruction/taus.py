@@ -40,9 +40,10 @@ def taus(
     hadron = abs(inside.pdg_id) == 211
     tracks = inside[hadron & (inside.pt > track_pt_min)]
     leading = ak.firsts(tracks, axis=2)
-    turned = (inside.phi - leading.phi + np.pi) % (2 * np.pi) - np.pi
-    near = np.sqrt((inside.eta - leading.eta) ** 2 + turned**2) < core
-    near = ak.fill_none(near, False, axis=-1)
+    # jets without a charged hadron: far from all
+    eta, phi = ak.fill_none(leading.eta, 99.0), ak.fill_none(leading.phi, 0.0)
+    turned = (inside.phi - phi + np.pi) % (2 * np.pi) - np.pi
+    near = np.sqrt((inside.eta - eta) ** 2 + turned**2) < core
     own = inside[near]
     visible = ak.sum(momenta(own), axis=2)
     prong = own[(abs(own.pdg_id) == 211) & (own.pt > track_pt_min)]

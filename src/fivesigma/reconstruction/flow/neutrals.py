@@ -12,7 +12,7 @@ from fivesigma.reconstruction.flow.table import Deposits
 __all__ = ["Neutrals", "from_vertex", "neutrals", "photon_like"]
 
 #: share of the energy in the ECAL, and radiation lengths to the centre of a cluster of 1 GeV, up
-#: to which clusters look electromagnetic: all but a few per cent of photons, a third of the pions of
+#: to which clusters look electromagnetic: nearly all photons, a third of the pions of
 #: 1 to 3 GeV; showers lie deeper by one radiation length for each factor e in energy
 _EM_FRACTION, _DEEPEST = 0.9, 12.0
 
