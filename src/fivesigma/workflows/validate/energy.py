@@ -18,6 +18,8 @@ __all__ = ["energy_balance"]
 _EVENTS = 200
 #: particles go through in portions of so many events
 _PORTION = 25
+#: shares are those of particles within the calorimeters; most energy goes down the beam pipe
+_ETA_MAX = 4.5
 _KINDS = ("charged hadrons", "neutral hadrons", "photons", "electrons", "muons", "neutrinos")
 _PLACES = ("tracker", "calorimeters", "muon system", "beside cells", "leaked", "lost")
 
@@ -33,9 +35,10 @@ def energy_balance(setting: Setting) -> Result:
         balance = transport(particles, count, setting.detector, rng).balance
         worst = max(worst, _largest_deviation(balance))
         total += len(particles.event)
-        kind = _kinds(particles)
+        kind, pt = _kinds(particles), np.hypot(particles.px, particles.py)
+        inside = np.abs(particles.pz) < np.sinh(_ETA_MAX) * pt
         for column, energies in enumerate(balance[1:]):
-            table[:, column] += np.bincount(kind, energies, len(_KINDS))
+            table[:, column] += np.bincount(kind[inside], energies[inside], len(_KINDS))
     check = Check(
         "energy/largest_deviation",
         Number(worst, note=f"of {total} particles"), 0.0, 1e-6, relative=False,
@@ -49,7 +52,8 @@ def energy_balance(setting: Setting) -> Result:
             rows, _PLACES, "Share of the energy")},
         f"{total} stable particles of {n} ttbar events. The deviation is that of deposited + "
         "beside cells + leaked + lost from the energy that the particle can leave, over that "
-        "energy. Beside cells: beyond |eta| of the last cell, or between the parts.",
+        f"energy. Shares are of particles with |eta| < {_ETA_MAX:g}. Beside cells: where there "
+        "are none, such as down the beam pipe.",
     )  # fmt: skip
     numbers = {
         f"energy/share/{place.replace(' ', '_')}": Number(float(share))
