@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -83,7 +84,7 @@ def compared(
         # thin: between the marks the reference need not be straight
         axes.plot(each.x, each.reference, color=colour, linestyle=LINES[index % len(LINES)],
                   linewidth=0.7, marker="_", markersize=13, markeredgewidth=1.6)  # fmt: skip
-        points = {
+        points: dict[str, Any] = {
             "fmt": MARKERS[index % len(MARKERS)], "color": colour, "elinewidth": 1.0,
             "markersize": 4.5,
         }  # fmt: skip
