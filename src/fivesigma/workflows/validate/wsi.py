@@ -117,7 +117,7 @@ def _errors(theirs: Sums, ours: Sums, rng: np.random.Generator) -> dict[str, flo
     picks = [rng.integers(n, size=n) for _ in range(_REPLICAS)]
     replicas = [[each.take(rows).figures() for rows in picks] for each in (theirs, ours)]
     return {
-        name: float(np.hypot(*(np.std([each[name] for each in one]) for one in replicas)))
+        name: float(sum(np.var([each[name] for each in one]) for one in replicas)) ** 0.5
         for name in replicas[0][0]
     }
 
@@ -135,8 +135,8 @@ def _figures(samples: dict[str, np.ndarray], label: str) -> dict[str, Any]:
             np.arange(_LAYERS + 1.0), layers, "Layer", "Energy per shower [GeV]"
         ),
         f"Energy by ring, {label}": spectra(
-            np.arange(_RINGS + 1) * _RING, rings, "Radius [mm]", "Energy per shower [GeV]",
-            ylog=True,
+            np.linspace(0, _RINGS * _RING, _RINGS + 1), rings,
+            "Radius [mm]", "Energy per shower [GeV]", ylog=True,
         ),
         f"Cell energies, {label}": spectra(
             bins, cells, "Cell energy [GeV]", "Cells per shower and decade", ylog=True, xlog=True
