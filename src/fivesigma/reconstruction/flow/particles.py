@@ -17,6 +17,9 @@ __all__ = ["charged", "neutral", "particle_lists"]
 
 Columns = dict[str, np.ndarray]
 _PION = mass(211)
+#: electrons over the energy of their clusters, |eta| < 1.4 and beyond: what they radiate out of
+#: the clusters' reach, median of 138 electrons of Z decays in the atlas preset
+_RADIATED = (1.012, 1.025)
 
 
 def charged(
@@ -45,7 +48,7 @@ def charged(
     p = table.p + weight * (rest.linked - table.p)
     sigma = table.error * np.sqrt(1 - weight)
     constant, sampling = geometry.ecal.terms(np.abs(table.eta))
-    p = np.where(electron, found.energy, p)
+    p = np.where(electron, found.energy * np.where(np.abs(table.eta) < 1.4, *_RADIATED), p)
     shower = np.hypot(constant * p, sampling * np.sqrt(np.maximum(p, 0.0)))
     sigma = np.where(electron, shower, sigma)
     is_muon = muon >= 0
