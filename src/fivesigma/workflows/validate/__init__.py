@@ -13,7 +13,7 @@ from fivesigma.progress import Progress
 from fivesigma.report import write_report, write_results
 from fivesigma.report.figures import write_figures
 from fivesigma.results import Number, Result
-from fivesigma.workflows.validate import calorimeters, energy, muons, peaks, tracker, wsi
+from fivesigma.workflows.validate import calorimeters, energy, muons, objects, peaks, tracker, wsi
 from fivesigma.workflows.validate.setting import Setting
 
 __all__ = ["SECTIONS", "detector"]
@@ -26,6 +26,7 @@ SECTIONS: dict[str, tuple[Callable[[Setting], Result], ...]] = {
     "muons": (muons.muon_resolutions,),
     "energy": (energy.energy_balance,),
     "peaks": (peaks.peaks,),
+    "objects": (objects.objects,),
 }
 
 
@@ -50,7 +51,8 @@ def detector(
         out: folder of report.html, results.json and the figures.
         detector: preset with tracker, calorimeters and muon system: atlas or cms.
         scale: factor on the numbers of particles.
-        only: sections to make: tracker, calorimeters, wsi, muons, energy, peaks; default: all.
+        only: sections to make: tracker, calorimeters, wsi, muons, energy, peaks, objects;
+            default: all.
         data: folder of reference data (`geant4_showers`, `cms_z`); default:
             $FIVESIGMA_REAL_DATA, or ../shared/data.
         seed: of all randomness.
