@@ -10,13 +10,13 @@ __all__ = ["missing_momentum"]
 #: resolution of the azimuth of neutral particles and of jets [rad]
 _ANGLE = 0.03
 #: sigma of each component over sqrt(sum ET / GeV) of hadrons and photons outside jets [GeV]: what
-#: is lost below thresholds, without a track or beside the acceptance; with it S^2 has the median of
+#: is lost below thresholds, without a track or beside the acceptance; S^2 then has the median of
 #: a chi2 distribution in Z -> ll of the atlas preset
 _SOFT = 0.43
 
 
 def _xy(objects: ak.Array) -> tuple[np.ndarray, np.ndarray]:
-    return tuple(  # type: ignore[return-value]
+    return tuple(
         ak.to_numpy(ak.sum(objects.pt * turn(objects.phi), axis=1)) for turn in (np.cos, np.sin)
     )
 

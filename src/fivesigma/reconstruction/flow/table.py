@@ -12,8 +12,6 @@ from fivesigma.reconstruction.cluster_calibration import load
 
 __all__ = ["Deposits", "Tracks", "deposits", "track_table"]
 
-_QOVERP = (12, 13, 14)  # rows of theta and q/p in the lower triangle: (q/p, theta) and (q/p)^2
-
 
 class Deposits(NamedTuple):
     """Clusters (C,) of all events and the shares of cells (S,) that they are made of.
@@ -27,7 +25,6 @@ class Deposits(NamedTuple):
         energy: (C,) calibrated for hadrons [GeV].
         electromagnetic: (C,) calibrated for electrons and photons [GeV].
         em_fraction: (C,) share of the energy in the ECAL.
-        first: (C,) share of the energy in the first depth of the HCAL and behind it.
         cell_eta, cell_phi: (S,) centres of the cells.
         cell_depth: (S,) their depths.
         cell_energy: (S,) shares of energy, calibrated for hadrons [GeV].
@@ -105,7 +102,9 @@ def deposits(clusters: ak.Array, cells: ak.Array, geometry: Cells) -> Deposits:
         event,
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         eta,
-        *(_flat(clusters, name) for name in ("phi", "width", "depth")),
+        _flat(clusters, "phi"),
+        _flat(clusters, "width"),
+        _flat(clusters, "depth"),
         calibrated,
         electromagnetic,
         share,
