@@ -6,12 +6,15 @@ import pytest
 
 from fivesigma.detector.calorimeter.deposit import deposit
 from fivesigma.detector.calorimeter.guns import gun
-from fivesigma.detector.calorimeter.readout import ReadoutOptions, read_out
-from fivesigma.geometry.calorimeters import ATLAS
+from fivesigma.detector.calorimeter.readout import read_out
+from fivesigma.geometry.calorimeters import ATLAS, CMS
 from fivesigma.reconstruction.cluster_calibration import calibrate
 from fivesigma.reconstruction.clusters import clusters
 
 PARTICLES = 400
+#: statistical error of a width from so many particles
+WIDTH_ERROR = 1 / np.sqrt(2 * PARTICLES)
+ENERGIES = (10.0, 20.0, 50.0, 100.0, 200.0)
 
 
 def near(objects, particles, radius):
@@ -22,42 +25,46 @@ def near(objects, particles, radius):
     return objects[apart < radius]
 
 
-def cells_of(number, energy, seed, options=None):
-    """Particles in the barrel and their cells."""
+def cells_of(number, energy, seed, geometry=ATLAS):
+    """Particles in the barrel, their |eta| and their cells."""
     rng = np.random.default_rng(seed)
-    particles = gun(number, energy, rng.uniform(-1.3, 1.3, PARTICLES), ATLAS, rng)
-    contributions = deposit(particles, ATLAS, rng).contributions
-    return particles, read_out(contributions, PARTICLES, ATLAS, rng, options)
+    eta = rng.uniform(-1.3, 1.3, PARTICLES)
+    particles = gun(number, energy, eta, geometry, rng)
+    contributions = deposit(particles, geometry, rng).contributions
+    return particles, np.abs(eta), read_out(contributions, PARTICLES, geometry, rng)
 
 
-def published(section, energy):
-    _, c, s, n, *_ = section.resolution[0]
-    return np.sqrt(c**2 + s**2 / energy + (n / energy) ** 2)
+def pulls(measured, energy, eta, section):
+    """Departures from the mean in units of the published resolution."""
+    _, c, s, n, f0, f1, f2 = section.resolution[0]
+    published = np.sqrt(c**2 + s**2 / energy + (n / energy) ** 2) * (f0 + f1 * eta + f2 * eta**2)
+    return (measured / measured.mean() - 1) / published
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("energy", [10.0, 20.0, 50.0, 100.0, 200.0])
-def test_electrons(energy):
-    particles, cells = cells_of(11, energy, 1)
-    found = calibrate(clusters(cells, ATLAS), ATLAS, "electromagnetic")
+@pytest.mark.parametrize("energy", ENERGIES)
+@pytest.mark.parametrize("geometry", [ATLAS, CMS], ids=lambda geometry: geometry.name)
+def test_electrons_are_linear_and_resolved_as_published(geometry, energy):
+    particles, eta, cells = cells_of(11, energy, 1, geometry)
+    found = calibrate(clusters(cells, geometry), geometry, "electromagnetic")
     measured = ak.to_numpy(ak.sum(near(found, particles, 0.1)[:, :1].calibrated, axis=1))
-    width = measured.std() / measured.mean()
-    assert measured.mean() / energy == pytest.approx(1, abs=0.02)
-    # 10 % and two standard deviations of a width from 400 particles
-    assert width == pytest.approx(published(ATLAS.ecal, energy), rel=0.10 + 2 * 0.035)
+    error = measured.std() / measured.mean() / np.sqrt(PARTICLES)
+    assert measured.mean() / energy == pytest.approx(1, abs=0.02 + 2 * error)
+    width = pulls(measured, energy, eta, geometry.ecal).std()
+    assert width == pytest.approx(1, abs=0.10 + 2 * WIDTH_ERROR)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("energy", [20.0, 50.0, 100.0, 200.0])
-def test_pions_are_linear_and_resolved_no_worse_than_published(energy):
-    particles, cells = cells_of(-211, energy, 2)
-    found = calibrate(clusters(cells, ATLAS), ATLAS)
+@pytest.mark.parametrize("energy", ENERGIES)
+@pytest.mark.parametrize("geometry", [ATLAS, CMS], ids=lambda geometry: geometry.name)
+def test_pions_are_linear_and_resolved_as_published(geometry, energy):
+    particles, eta, cells = cells_of(-211, energy, 2, geometry)
+    found = calibrate(clusters(cells, geometry), geometry)
     measured = ak.to_numpy(ak.sum(near(found, particles, 0.4).calibrated, axis=1))
-    width = measured.std() / measured.mean()
-    error = width / np.sqrt(PARTICLES)
+    error = measured.std() / measured.mean() / np.sqrt(PARTICLES)
     assert measured.mean() / energy == pytest.approx(1, abs=0.02 + 2 * error)
-    assert width < 1.17 * published(ATLAS.hcal, energy)
-    assert width > 0.75 * published(ATLAS.hcal, energy)
+    width = pulls(measured, energy, eta, geometry.hcal).std()
+    assert width == pytest.approx(1, abs=0.10 + 2 * WIDTH_ERROR)
 
 
 def test_all_cells_about_a_pion_hold_the_published_noise():
@@ -73,8 +80,7 @@ def test_all_cells_about_a_pion_hold_the_published_noise():
 
 
 def test_noise_alone_makes_few_clusters():
-    quiet = ReadoutOptions()
-    _, cells = cells_of(12, 5.0, 3, quiet)  # neutrinos
+    _, _, cells = cells_of(12, 5.0, 3)  # neutrinos
     found = clusters(cells[:60], ATLAS)
     per_event = ak.mean(ak.num(found))
     # one-sided tail beyond 4 sigma and the two-sided seeds of 195 000 cells

@@ -48,7 +48,10 @@ _TUNGSTEN_SILICON = mix((Layer(TUNGSTEN, 1.4), Layer(SILICON, 0.3)))
 # hadronic energy take its place at 10 and 20 GeV. The sampling term of the ECAL is 13 % less than
 # the published one and constant terms are left out: thresholds, what clusters leave out and
 # non-compensation add what is missing. 2 to 3 radiation lengths of the last depth stand for the
-# matter ahead of the detector's 24.
+# matter ahead of the detector's 24. Response and width over the published one at 10, 20, 50, 100,
+# 200 GeV (benchmarks/cluster_resolution.py atlas; 800 particles each, 2.5 % error of a width):
+# electrons 0.999 1.001 1.002 1.001 1.000 and 0.99 0.98 0.95 1.00 1.00, pions 1.002 0.999 0.996
+# 1.000 0.998 and 0.92 0.94 1.00 1.21 0.98: too wide at 100 GeV.
 ATLAS = Cells(
     "atlas",
     radius=1150.0,
