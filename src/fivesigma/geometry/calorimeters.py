@@ -90,7 +90,9 @@ _CMS_TOWERS = ((1.74, 0.087, 72, 0.03), (3.0, 0.126, 36, 0.05), (4.9, 0.175, 36,
 # Ours: e/h; the split of crystals and towers in depth; the noise of crystals, such that an
 # electron's cluster has the published 0.40 GeV, and of towers; the shares of sampling and other
 # hadronic fluctuations in the published term of 1.5; constant terms, less than published where
-# clusters add to them (ECAL) and more where part of the shower does not have them (HCAL).
+# clusters add to them (ECAL) and more where part of the shower does not have them (HCAL). Figures:
+# benchmarks/cluster_resolution.py cms, not yet measured with these constants and a calibration of
+# their own (benchmarks/cluster_calibration.py cms).
 CMS = Cells(
     "cms",
     radius=1290.0,
