@@ -49,7 +49,8 @@ def test_objects_are_those_of_the_table_and_make_sense(data):
     for number in (12, 14, 16):
         seen = seen & (abs(truth.pdg_id) != number)
     inside = particles[abs(particles.eta) < 2.4]
-    assert ak.sum(inside.pt) == pytest.approx(ak.sum(truth.pt[seen]), rel=0.1)
+    # particles are not calibrated as jets are: soft ones and those without a track are missing
+    assert 0.75 < ak.sum(inside.pt) / ak.sum(truth.pt[seen]) < 1.05
     assert ak.all(ak.num(jets) >= 2)
     assert ak.all(jets.pt[:, :-1] >= jets.pt[:, 1:])
 
