@@ -210,7 +210,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "ptd": Field("f4", "", "sqrt(sum pT^2) / sum pT"),
         "width": Field("f4", "", "pT-weighted mean distance of the constituents to the axis"),
         "multiplicity": Field("i4", "", "number of constituents"),
-        "raw_pt": Field("f4", "GeV", "pile-up taken off, not calibrated; detector at signal level"),
+        "raw_pt": Field("f4", "GeV", "pile-up taken off, not calibrated; at signal level"),
         "pt_error": Field("f4", "GeV", "uncertainty of pt; at signal level"),
         "charged_fraction": Field("f4", "", "share of charged particles; at signal level"),
     },
