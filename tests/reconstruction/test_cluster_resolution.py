@@ -15,11 +15,10 @@ PARTICLES = 400
 #: statistical error of a width from so many particles
 WIDTH_ERROR = 1 / np.sqrt(2 * PARTICLES)
 ENERGIES = (10.0, 20.0, 50.0, 100.0, 200.0)
-#: the calibration of the CMS-like calorimeters belongs to earlier constants of the preset
-PRESETS = [
-    pytest.param(ATLAS, id="atlas"),
-    pytest.param(CMS, id="cms", marks=pytest.mark.xfail(reason="cms.json is to be derived again")),
-]
+#: some energies of the CMS-like calorimeters fail until their calibration is derived again, as it
+#: belongs to earlier constants of the preset
+_OPEN = pytest.mark.xfail(reason="cms.json is to be derived again", strict=False)
+PRESETS = [pytest.param(ATLAS, id="atlas"), pytest.param(CMS, id="cms", marks=_OPEN)]
 
 
 def near(objects, particles, radius):
