@@ -364,10 +364,13 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_is_refused_at_once(text):
-    start = time.process_time()
-    with pytest.raises(ValueError, match=r"\w") as error:
-        parse(text)
-    assert time.process_time() - start < 1
+    seconds = []
+    for _ in range(3):  # a pass of the garbage collector over the whole suite can fall into one
+        start = time.thread_time()
+        with pytest.raises(ValueError, match=r"\w") as error:
+            parse(text)
+        seconds.append(time.thread_time() - start)
+    assert min(seconds) < 1
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 500
 
