@@ -251,8 +251,7 @@ def _report(
     """`report.html`, `results.json` and the figures as files."""
     numbers = collect(sections)
     write_results(out / "results.json", sections, overwrite=True)
-    for section in sections:
-        write_figures(out / "figures", section.figures)
+    write_figures(out / "figures", {k: f for each in sections for k, f in each.figures.items()})
     write_report(
         out / "report.html",
         analysis.title,

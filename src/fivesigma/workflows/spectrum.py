@@ -14,6 +14,7 @@ from fivesigma.report import write_report, write_results
 from fivesigma.report.figures import write_figures
 from fivesigma.results import Result
 from fivesigma.storage import write_file
+from fivesigma.workflows.cite import cite
 from fivesigma.workflows.spectra.options import Overview, Peak, Spectrum, SpectrumFit
 from fivesigma.workflows.spectra.reading import read_quantity
 from fivesigma.workflows.spectra.sections import measure, open_values
@@ -148,10 +149,18 @@ def _write(
         for name, number in each.numbers.items()
         if name.endswith("/mass") and f"{name}_deviation" in each.numbers
     }
-    write_report(out / "report.html", described.title, sections, facts, [command],
-                 headline=masses, overwrite=True)  # fmt: skip
-    write_figures(out / "figures", {k: f for each in sections for k, f in each.figures.items()})
     write_file(out / "config.yaml", _as_yaml(described).encode())
+    write_report(
+        out / "report.html",
+        described.title,
+        sections,
+        facts,
+        [command],
+        headline=masses,
+        references=cite([out / "config.yaml"]),
+        overwrite=True,
+    )
+    write_figures(out / "figures", {k: f for each in sections for k, f in each.figures.items()})
     write_results(out / "results.json", sections, overwrite=True)
 
 

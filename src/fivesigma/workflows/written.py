@@ -16,6 +16,7 @@ from fivesigma.plots.style import STYLE
 from fivesigma.report import write_report, write_results
 from fivesigma.report.figures import write_figures
 from fivesigma.results import Result
+from fivesigma.workflows.cite import cite
 from fivesigma.workflows.steps import StoredFigure
 
 __all__ = ["written"]
@@ -44,6 +45,7 @@ def written(
         {"Workspace": str(workspace)},
         [command],
         headline=dict(list(made.numbers.items())[:4]),
+        references=cite([workspace]) if workspace.is_file() else (),
         overwrite=True,
     )
     write_results(out / "results.json", [made], overwrite)
