@@ -17,7 +17,7 @@ from fivesigma.detector.calorimeter.deposit import deposit
 from fivesigma.detector.calorimeter.guns import gun
 from fivesigma.detector.calorimeter.readout import read_out
 from fivesigma.geometry.calorimeters import ATLAS, CMS
-from fivesigma.geometry.cells import Cells, Section
+from fivesigma.geometry.cells import Cells
 from fivesigma.reconstruction.cluster_calibration import calibrate
 from fivesigma.reconstruction.clusters import clusters
 
@@ -25,12 +25,6 @@ ENERGIES = (10.0, 20.0, 50.0, 100.0, 200.0)
 PARTICLES = 800
 #: kind -> PDG number, radius, number of clusters, calibration
 KINDS = {"electrons": (11, 0.1, 1, "electromagnetic"), "pions": (-211, 0.4, None, "hadronic")}
-
-
-def published(section: Section, energy: float, eta: np.ndarray) -> np.ndarray:
-    """sigma(E)/E at |eta| (N,) within the first row."""
-    _, c, s, n, f0, f1, f2 = section.resolution[0]
-    return np.sqrt(c**2 + s**2 / energy + (n / energy) ** 2) * (f0 + f1 * eta + f2 * eta**2)
 
 
 def measure(cells: Cells, kind: str, energy: float, rng: np.random.Generator) -> tuple[float, ...]:
@@ -44,7 +38,7 @@ def measure(cells: Cells, kind: str, energy: float, rng: np.random.Generator) ->
     apart = np.hypot(found.eta - eta, (turn + np.pi) % (2 * np.pi) - np.pi)
     sums = ak.to_numpy(ak.sum(found[apart < radius][:, :most].calibrated, axis=1))
     section = cells.ecal if kind == "electrons" else cells.hcal
-    pulls = (sums / sums.mean() - 1) / published(section, energy, np.abs(eta))
+    pulls = (sums / sums.mean() - 1) * energy / section.sigma(energy, eta)
     return sums.mean() / energy, pulls.std()
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from fivesigma.detector.calorimeter.tally import cell_at
 from fivesigma.geometry.calorimeters import ATLAS, CMS, WSI
+from fivesigma.geometry.response import CMS as CMS_RESPONSE
 
 
 @pytest.mark.parametrize("cells", [ATLAS, CMS], ids=lambda cells: cells.name)
@@ -44,3 +45,7 @@ def test_published_terms_depend_on_eta():
     constant, sampling = CMS.ecal.terms(np.array([0.0, 1.0]))
     np.testing.assert_allclose(constant, [0.008, 0.008 * 1.64])
     np.testing.assert_allclose(sampling, [0.11, 0.11 * 1.64])
+    sigma = CMS.ecal.sigma(np.array([[10.0], [100.0]]), np.array([-1.0, 0.0, 9.0]))
+    at_10 = np.sqrt(0.08**2 + 0.11**2 * 10 + 0.4**2)
+    np.testing.assert_allclose(sigma[0], [1.64 * at_10, at_10, np.inf])
+    assert sigma[1, 1] == pytest.approx(CMS_RESPONSE.ecal.sigma(100.0, 0.0))

@@ -40,9 +40,7 @@ def cells_of(number, energy, seed, geometry=ATLAS):
 
 def pulls(measured, energy, eta, section):
     """Departures from the mean in units of the published resolution."""
-    _, c, s, n, f0, f1, f2 = section.resolution[0]
-    published = np.sqrt(c**2 + s**2 / energy + (n / energy) ** 2) * (f0 + f1 * eta + f2 * eta**2)
-    return (measured / measured.mean() - 1) / published
+    return (measured / measured.mean() - 1) * energy / section.sigma(energy, eta)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fivesigma.geometry.materials import Material
-from fivesigma.geometry.response import EnergyRow
+from fivesigma.geometry.response import EnergyRow, energy_resolution
 
 __all__ = ["CELLS", "Cells", "Depth", "Grid", "Section", "Tuning"]
 
@@ -91,6 +91,10 @@ class Section:
         row = rows[np.minimum(np.searchsorted(rows[:, 0], eta), len(rows) - 1)]
         scale = row[:, 4] + row[:, 5] * eta + row[:, 6] * eta**2
         return scale * row[:, 1], scale * row[:, 2]
+
+    def sigma(self, energy: np.ndarray | float, eta: np.ndarray | float) -> np.ndarray:
+        """Published sigma(E) [GeV] with the noise, of shapes that broadcast."""
+        return energy_resolution(self.resolution, energy, eta)
 
 
 @dataclass(frozen=True)

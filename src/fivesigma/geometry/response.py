@@ -14,13 +14,41 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["ATLAS", "ATLAS_COARSE", "CMS", "Calorimeter", "Response", "Tracker"]
+__all__ = [
+    "ATLAS",
+    "ATLAS_COARSE",
+    "CMS",
+    "Calorimeter",
+    "EnergyRow",
+    "Response",
+    "Tracker",
+    "energy_resolution",
+]
 
 #: |eta| <= first entry: rows are tried in order
 EfficiencyRow = tuple[float, float, float]  # |eta| max, pT above [GeV], efficiency
 ResolutionRow = tuple[float, float, float]  # |eta| max, constant term, term linear in pT [1/GeV]
 #: |eta| max; constant, stochastic [sqrt(GeV)], noise [GeV]; factor f0 + f1 |eta| + f2 eta^2
 EnergyRow = tuple[float, float, float, float, float, float, float]
+
+
+def energy_resolution(
+    rows: tuple[EnergyRow, ...], energy: np.ndarray | float, eta: np.ndarray | float
+) -> np.ndarray:
+    """sigma(E) [GeV] by the rows of `Calorimeter.resolution`; infinite outside the acceptance.
+
+    Args:
+        rows: (|eta| max, c, s, n, f0, f1, f2), from the centre outwards.
+        energy: any shape [GeV].
+        eta: of a shape that broadcasts with it.
+    """
+    table, size = np.array(rows), np.abs(eta)
+    row = np.searchsorted(table[:, 0], size)
+    columns = np.moveaxis(table[np.minimum(row, len(table) - 1)], -1, 0)
+    _, c, s, n, f0, f1, f2 = columns
+    terms = np.sqrt((c * energy) ** 2 + s**2 * energy + n**2)
+    sigma = (f0 + f1 * size + f2 * size**2) * terms
+    return np.where(row < len(table), sigma, np.inf)
 
 
 @dataclass(frozen=True)
@@ -82,11 +110,7 @@ class Calorimeter:
 
     def sigma(self, energy: float, eta: float) -> float:
         """The energy resolution sigma(E) [GeV] of a tower; infinite outside the acceptance."""
-        for eta_max, c, s, n, f0, f1, f2 in self.resolution:
-            if abs(eta) <= eta_max:
-                scale = f0 + f1 * abs(eta) + f2 * eta**2
-                return float(scale * np.sqrt((c * energy) ** 2 + s**2 * energy + n**2))
-        return float("inf")
+        return float(energy_resolution(self.resolution, energy, eta))
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def calorimeters(setting: Setting) -> Result:
     checks: list[Check] = []
     widths, responses = [], []
     for name, (pdg_id, which, kind, radius) in _KINDS.items():
-        found, means, formula = [], [], _published(getattr(cells, which), np.array(_ENERGIES))
+        found, means, formula = [], [], _published(getattr(cells, which))
         for energy, sigma in zip(_ENERGIES, formula, strict=True):
             n = setting.count(_PARTICLES)
             measured = _measured(pdg_id, energy, n, cells, kind, radius, rng) / energy
@@ -82,10 +82,10 @@ def _cells(setting: Setting) -> Cells:
     return cells
 
 
-def _published(part: Section, energy: np.ndarray) -> np.ndarray:
-    """sigma(E)/E of the first row of the preset's formula."""
-    _, constant, sampling, noise, scale, *_ = part.resolution[0]
-    return scale * np.sqrt(constant**2 + sampling**2 / energy + (noise / energy) ** 2)
+def _published(part: Section) -> np.ndarray:
+    """sigma(E)/E at the energies, root mean square over the directions of the particles."""
+    energy, eta = np.array(_ENERGIES)[:, None], np.linspace(0, _ETA_MAX, 200)
+    return np.sqrt(np.mean((part.sigma(energy, eta) / energy) ** 2, axis=1))
 
 
 def _measured(
