@@ -167,6 +167,9 @@ def test_parameters_may_be_held_and_renamed(workspace, tmp_path):
     other = fit(workspace, tmp_path / "other", poi="tilt")
     assert other.numbers["mu"].value == statistics.fit(statistics.load(workspace)).theta[0]
     assert "Parameter of interest: tilt" in other.note
+    kept = yaml.safe_load((tmp_path / "fit" / "config.yaml").read_text())
+    assert kept["workspace"] == str(workspace) and kept["fixed"] == {"tilt": 0.5, "norm": 0.0}
+    assert "HistFactory" in (tmp_path / "fit" / "report.html").read_text()
 
 
 def test_fit_at_a_boundary(tmp_path):

@@ -9,17 +9,22 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import yaml
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from fivesigma.plots.style import STYLE
 from fivesigma.report import write_report, write_results
 from fivesigma.report.figures import write_figures
-from fivesigma.results import Result
+from fivesigma.results import Number, Result
+from fivesigma.storage import write_file
 from fivesigma.workflows.cite import cite
 from fivesigma.workflows.steps import StoredFigure
 
 __all__ = ["written"]
+
+_SETTINGS = "config.yaml"
+_EDGES = ("minus2", "minus1", "plus1", "plus2")
 
 
 def written(
@@ -37,6 +42,8 @@ def written(
     """
     made = replace(made, figures={name: _drawn(each) for name, each in made.figures.items()})
     write_figures(out / "figures", made.figures)
+    settings = {"workspace": str(workspace), "out": str(out)} | _given(asked)
+    write_file(out / _SETTINGS, yaml.safe_dump(settings, sort_keys=False).encode())
     command = shlex.join(["fivesigma", verb, str(workspace), str(out), *_words(asked)])
     write_report(
         out / "report.html",
@@ -44,12 +51,24 @@ def written(
         [made],
         {"Workspace": str(workspace)},
         [command],
-        headline=dict(list(made.numbers.items())[:4]),
-        references=cite([workspace]) if workspace.is_file() else (),
+        headline=_headline(made.numbers),
+        references=cite([out / _SETTINGS, *([workspace] if workspace.is_file() else [])]),
         overwrite=True,
     )
     write_results(out / "results.json", [made], overwrite)
     return made
+
+
+def _given(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that were given, as YAML has them."""
+    plain = {k: dict(v) if isinstance(v, Mapping) else v for k, v in asked.items() if v}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
+
+
+def _headline(numbers: Mapping[str, Number]) -> dict[str, Number]:
+    """The first four, without the edges of bands."""
+    names = [name for name in numbers if not name.endswith(_EDGES)]
+    return {name: numbers[name] for name in names[:4]}
 
 
 def _words(asked: Mapping[str, Any]) -> Iterator[str]:
