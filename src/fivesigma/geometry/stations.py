@@ -54,7 +54,8 @@ class Absorber:
         back_field: along z between both cylinders [T].
         iron: whose energy loss equals that of the calorimeters, along the path as theirs [mm].
         radiation_lengths: of all that lies there, along the path.
-        straggling: standard deviation of the energy lost in them [GeV].
+        straggling: half the central 68 % of the energy lost to ionisation in them [GeV].
+        tracker: iron whose energy loss equals that of the tracker, barrel and end caps [mm].
     """
 
     front_radius: float
@@ -66,6 +67,7 @@ class Absorber:
     iron: float
     radiation_lengths: float
     straggling: float
+    tracker: tuple[float, float]
 
 
 class Tables(NamedTuple):
@@ -77,7 +79,7 @@ class Tables(NamedTuple):
         iron, shares: (2, S - 1).
         errors: (2, 4): position, angle, position across, angle across.
         power: (K, 2) rows |eta| max, bending power [T mm].
-        absorber: (9,) in the order of `Absorber`.
+        absorber: (11,) in the order of `Absorber`.
     """
 
     toroid: bool
@@ -139,7 +141,7 @@ class MuonSystem:
         a = self.absorber
         absorber = [a.front_radius, a.front_half_length, a.field]
         absorber += [a.back_radius, a.back_half_length, a.back_field]
-        absorber += [a.iron, a.radiation_lengths, a.straggling]
+        absorber += [a.iron, a.radiation_lengths, a.straggling, *a.tracker]
         power = np.array(self.bending_power) * (1.0, 1e3)
         return Tables(
             self.field == "toroid",
@@ -164,8 +166,8 @@ class MuonSystem:
 #: of six tubes (82 um / sqrt(6)) in two layers 0.3 m apart; one bending power for each range of
 #: |eta|, within the published range, and iron for coils, supports and chambers, both such that the
 #: published figures come out up to |eta| = 2; an absorber that is the calorimeters of
-#: `calorimeters.ATLAS`; the terms beyond, where the same iron scatters less
-#: than the field of the end caps bends.
+#: `calorimeters.ATLAS` and the tracker of `trackers.ATLAS`, from the energy that muons lose in
+#: both; the terms beyond, where the same iron scatters less than the field of the end caps bends.
 ATLAS = MuonSystem(
     field="toroid",
     barrel=Stations(
@@ -191,7 +193,7 @@ ATLAS = MuonSystem(
         across_angle_error=0.02,
     ),
     bending_power=((0.5, 3.45), (1.05, 3.6), (2.0, 2.9), (2.7, 5.6)),
-    absorber=Absorber(1150.0, 3510.0, 2.0, 4250.0, 6200.0, 0.0, 1710.0, 100.0, 0.15),
+    absorber=Absorber(1150.0, 3510.0, 2.0, 4250.0, 6200.0, 0.0, 1710.0, 100.0, 0.2, (29.0, 63.0)),
     eta_max=2.7,
     efficiency=0.98,
     alignment=0.04,
@@ -231,7 +233,7 @@ CMS = MuonSystem(
         across_angle_error=0.01,
     ),
     bending_power=((1.2, -2.0), (2.4, -1.0)),
-    absorber=Absorber(1290.0, 3000.0, 3.8, 2950.0, 6200.0, 3.8, 1740.0, 150.0, 0.15),
+    absorber=Absorber(1290.0, 3000.0, 3.8, 2950.0, 6200.0, 3.8, 1740.0, 150.0, 0.2, (27.0, 64.0)),
     eta_max=2.4,
     efficiency=0.97,
     alignment=0.05,

@@ -155,7 +155,7 @@ def standalone_muons(
     parameters, covariance, chi2 = fit_segments(
         values, errors, chains, region, tables, float(beam_spot)
     )
-    good = np.isfinite(chi2)
+    good = np.isfinite(chi2) & (np.abs(parameters[:, 0] - np.pi / 2) < np.pi / 2)
     theta, phi, qoverp, z = parameters[good].T
     local = np.where(chains >= 0, chains - starts[event][:, None], -1)[good]
     return Standalone(
