@@ -32,7 +32,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMB
 import awkward as ak
 import numpy as np
 
-from fivesigma.detector.mixing import library, mix
+from fivesigma.detector.mixing import library, mix, spread
 from fivesigma.detector.signals import measure, stable, transport
 from fivesigma.generation.options import Generation
 from fivesigma.generation.pythia import Generator
@@ -65,7 +65,8 @@ def mixed(truth: ak.Array, pool: dict, preset: Detector, rng: np.random.Generato
     """The same with pile-up out of a library."""
     n = len(truth)
     left = transport(stable(truth), n, preset, rng)
-    measure(mix(left, pool, np.full(n, COLLISIONS), rng), n, preset, rng)
+    left, _ = mix(left, truth, pool, np.full(n, COLLISIONS), rng)
+    measure(left, n, preset, rng)
 
 
 def main() -> None:
@@ -78,7 +79,8 @@ def main() -> None:
     preset, rng = detector(options.detector), np.random.default_rng(1)
     truth = Generator(Generation("ttbar"), seed=1).next(options.events).truth
     bias = Generator(Generation("minimum-bias"), seed=2).next(POOL).truth
-    pool = library(transport(stable(bias), POOL, preset, rng), POOL)
+    bias = spread(bias, rng)
+    pool = library(transport(stable(bias), POOL, preset, rng), bias)
     # one event of the hard process and forty others
     crowd = ak.flatten(ak.concatenate([truth[:1], bias[:COLLISIONS]]), axis=1)[None]
     few = truth[: max(1, options.events // 4)]

@@ -16,7 +16,15 @@ import vector
 
 vector.register_awkward()
 
-__all__ = ["CLASSES_OF_PARTICLES", "FIELDS", "Field", "momenta", "particle_class", "validate"]
+__all__ = [
+    "CLASSES_OF_PARTICLES",
+    "FIELDS",
+    "Field",
+    "momenta",
+    "particle_class",
+    "validate",
+    "with_pileup",
+]
 
 
 class Field(NamedTuple):
@@ -101,6 +109,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "cell": Field("i4", "", "as in `cells`"),
         "energy": Field("f4", "GeV", "deposited, before any electronics"),
         "visible": Field("f4", "GeV", "what of it the readout sees on average"),
+        "truth": Field("i4", "", "index into `pileup` of who deposited it, -1: none kept"),
     },
     "segments": {
         "station": Field("i1", "", "station of the muon system, from the inside outwards"),
@@ -216,6 +225,9 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
     "constituents": _PARTICLE,
 }
+#: particles of pile-up from a library that can leave tracks; where signals and tracks have an
+#: index into `truth` beyond its end, it goes on here: see `with_pileup`
+FIELDS["pileup"] = FIELDS["truth"]
 
 #: the five classes that a detector tells apart, by |PDG number| of their stand-in
 CLASSES_OF_PARTICLES = {
@@ -245,6 +257,23 @@ def particle_class(pdg_id: np.ndarray, charge: np.ndarray) -> np.ndarray:
 def momenta(array: ak.Array) -> ak.Array:
     """The same array with the behaviours of `Momentum4D` (`.px`, `.deltaR`, `+` ...)."""
     return ak.with_name(array, "Momentum4D", behavior=vector.backends.awkward.behavior)
+
+
+def with_pileup(truth: ak.Array, pileup: ak.Array) -> ak.Array:
+    """All particles that the signals of an event with pile-up from a library refer to.
+
+    Args:
+        truth: lists of particles per event.
+        pileup: lists per event of the particles of further collisions, with `vertex` 1, 2 ...
+
+    Returns:
+        Lists of those of `truth` and then those of `pileup`, with `vertex` 0 for the event's own
+        collision where `truth` does not tell otherwise.
+    """
+    if "vertex" not in truth.fields:
+        truth = ak.with_field(truth, ak.zeros_like(truth.status), "vertex")
+    names = [name for name in truth.fields if name in pileup.fields]
+    return ak.concatenate([truth[names], pileup[names]], axis=1)
 
 
 def validate(array: ak.Array, collection: str) -> ak.Array:

@@ -6,8 +6,10 @@ import awkward as ak
 import pytest
 
 from fivesigma.datasets import Dataset
+from fivesigma.events import with_pileup
 from fivesigma.workflows.forecast import Forecast
 from fivesigma.workflows.generate import generate
+from fivesigma.workflows.reconstruct import reconstruct
 from fivesigma.workflows.simulate import Mixing, simulate
 
 
@@ -50,11 +52,17 @@ def test_workers_do_not_matter_and_what_is_missing_is_made(events, collisions, t
 
 
 def test_pile_up_comes_from_a_library(events, pool):
-    assert {"hits", "deposits", "segments"} < set(pool.counts)
+    assert {"hits", "deposits", "segments", "pileup"} < set(pool.counts)
     data = simulate(events, pileup=Mixing(pool.path, 10.0), workers=1, quiet=True)
     quiet = ak.mean(ak.num(pool.read("hits")))
-    strange = ak.sum(data.read("hits").truth < 0, axis=1)
+    own = ak.num(data.read("truth"))
+    hits = data.read("hits")
+    strange = ak.sum((hits.truth < 0) | (hits.truth >= own), axis=1)
     assert ak.mean(strange) > 3 * quiet
+    every = with_pileup(data.read("truth"), data.read("pileup"))
+    assert ak.max(every.vertex) > 5
+    tracks = reconstruct(events, workers=1, quiet=True).read("tracks")
+    assert ak.sum(every[tracks.truth].vertex > 0) > 3 * len(own)
     assert data.manifest["stages"]["simulate"]["settings"]["pileup"]["mean"] == 10.0
 
 

@@ -1,8 +1,9 @@
 """Pile-up at signal level: collisions that were simulated once are laid over many events.
 
 A library is a dataset of minimum-bias events whose signals are kept as they were before any
-electronics: `hits` without noise, `deposits` in cells, `segments`. Mixing adds them to what an
-event leaves itself; noise, sampling and thresholds then act on the sum, as in a real detector.
+electronics: `hits` without noise, `deposits` in cells, `segments`; and `pileup`, the particles
+that can leave tracks. Mixing adds them to what an event leaves itself; noise, sampling and
+thresholds then act on the sum, as in a real detector.
 """
 
 from __future__ import annotations
@@ -15,93 +16,159 @@ import numpy as np
 from fivesigma.detector.calorimeter.deposit import Contributions, merge
 from fivesigma.detector.signals import Left, lists
 
-__all__ = ["LIBRARY", "library", "mix"]
+__all__ = ["LIBRARY", "library", "mix", "spread"]
 
 #: the collections of a library
-LIBRARY = ("hits", "deposits", "segments")
+LIBRARY = ("hits", "deposits", "segments", "pileup")
+#: width of the beam spot across and along the beams [mm], and of the times of collisions [ns]
+_BEAM_SPOT = {"vx": 0.0125, "vy": 0.0125, "vz": 53.0, "vt": 0.16}
+#: particles with fewer hits of their own cannot leave a track
+_HITS_MIN = 3
 
 
-def library(left: Left, n_events: int) -> dict[str, ak.Array]:
+def spread(truth: ak.Array, rng: np.random.Generator) -> ak.Array:
+    """The same collisions at points of the beam spot, as `generation.pileup` spreads them."""
+    for name, width in _BEAM_SPOT.items():
+        shift = rng.normal(0.0, width, len(truth)).astype(np.float32)
+        truth = ak.with_field(truth, truth[name] + shift[:, None], name)
+    return truth
+
+
+def library(left: Left, truth: ak.Array) -> dict[str, ak.Array]:
     """What a library keeps of some collisions: one list per event of each of `LIBRARY`.
 
-    The energies of all particles in a cell are added up: nobody asks later who left them.
+    Particles are kept with at least three hits that they left themselves; what others left has
+    truth -1, and their energies in a cell are added up.
 
     Args:
         left: from `signals.transport`.
-        n_events: number of events.
+        truth: lists of particles of these events, whose final ones were carried.
     """
-    each = left.contributions
-    depths = int(each.depth.max(initial=0)) + 1
-    cells = int(each.cell.max(initial=0)) + 1
-    key, row = np.unique((each.event * depths + each.depth) * cells + each.cell,
-                         return_inverse=True)  # fmt: skip
-    columns = {
-        "event": key // (depths * cells),
-        "depth": key // cells % depths,
-        "cell": key % cells,
-        "energy": np.bincount(row, each.energy, len(key)),
-        "visible": np.bincount(row, each.visible, len(key)),
-    }
+    n_events = len(truth)
+    counts = ak.to_numpy(ak.num(truth)).astype(np.int64)
+    first = np.cumsum(counts) - counts
+    kept = _kept(left.hits, first, int(counts.sum()))
+    place = np.full(kept.size, -1)
+    event = np.repeat(np.arange(n_events), counts)
+    number = np.bincount(event[kept], minlength=n_events)
+    place[kept] = np.arange(kept.sum()) - (np.cumsum(number) - number)[event[kept]]
+    flat = ak.flatten(truth)[kept]
+    fields = {"mother": np.full(len(flat), -1, np.int32), "vertex": np.zeros(len(flat), np.int16)}
+    for name, values in fields.items():
+        flat = ak.with_field(flat, values, name)
+    own = {name: ak.to_numpy(ak.flatten(left.segments[name])) for name in left.segments.fields}
+    own["event"] = np.repeat(np.arange(n_events), ak.to_numpy(ak.num(left.segments)))
+    each = left.contributions._asdict()
     return {
-        "hits": lists("hits", left.hits, n_events),
-        "deposits": lists("deposits", columns, n_events),
-        "segments": left.segments,
+        "hits": lists("hits", _renamed(left.hits, first, place), n_events),
+        "deposits": lists("deposits", _summed(_renamed(each, first, place)), n_events),
+        "segments": lists("segments", _renamed(own, first, place), n_events),
+        "pileup": ak.unflatten(flat, number),
     }
+
+
+def _kept(hits: Mapping[str, np.ndarray], first: np.ndarray, n: int) -> np.ndarray:
+    """Which rows of truth (N,) have enough hits of their own."""
+    own = (hits["truth"] >= 0) & ~hits["secondary"].astype(bool)
+    return np.bincount((first[hits["event"]] + hits["truth"])[own], minlength=n) >= _HITS_MIN
+
+
+def _renamed(
+    columns: Mapping[str, np.ndarray], first: np.ndarray, place: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Columns whose `truth` is the index among the kept particles, -1 for all others."""
+    truth = columns["truth"]
+    row = first[columns["event"]] + np.maximum(truth, 0)
+    return {**columns, "truth": np.where(truth >= 0, place[row], -1)}
+
+
+def _summed(each: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Energies of the same particle, or of all that are not kept, in the same cell."""
+    depths, cells, names = (int(each[name].max(initial=0)) + 2 for name in _KEYS[1:])
+    key = ((each["event"] * depths + each["depth"]) * cells + each["cell"]) * names
+    key, row = np.unique(key + each["truth"] + 1, return_inverse=True)
+    return {
+        "event": key // (depths * cells * names),
+        "depth": key // (cells * names) % depths,
+        "cell": key // names % cells,
+        "truth": key % names - 1,
+        "energy": np.bincount(row, each["energy"], len(key)),
+        "visible": np.bincount(row, each["visible"], len(key)),
+    }
+
+
+_KEYS = ("event", "depth", "cell", "truth")
 
 
 def mix(
-    left: Left, pool: Mapping[str, ak.Array], collisions: np.ndarray, rng: np.random.Generator
-) -> Left:
+    left: Left,
+    truth: ak.Array,
+    pool: Mapping[str, ak.Array],
+    collisions: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[Left, ak.Array]:
     """Lay collisions of a library over events.
 
     Args:
         left: what the events leave themselves.
+        truth: lists of their particles.
         pool: the collections of a library, one list per collision.
         collisions: (E,) how many are added to each event, drawn with replacement.
         rng: source of randomness.
 
     Returns:
-        The sum; what comes from pile-up has truth -1. The balance stays that of the events.
+        The sum, and the lists of `pileup` per event: its particles have `vertex` 1, 2 ..., and
+        indices into `truth` go on in them; what others of them left has truth -1. The balance
+        stays that of the events.
 
     Raises:
         ValueError: the library is empty.
     """
-    n_pool = len(pool["hits"])
-    if not n_pool:
+    if not len(pool["hits"]):
         message = "the library of pile-up has no events; make one with --library"
         raise ValueError(message)
+    n_events, n_pool = len(collisions), len(pool["hits"])
     picks = rng.integers(n_pool, size=int(collisions.sum()))
-    event = np.repeat(np.arange(len(collisions)), collisions)
-    hits = _gathered(pool["hits"], picks, event)
-    hits["truth"] = np.full(len(hits["event"]), -1)
-    more = _gathered(pool["deposits"], picks, event)
-    none = np.full(len(more["event"]), -1)
-    contributions = Contributions(
-        more["event"], more["depth"], more["cell"], none, more["energy"], more["visible"]
-    )
-    segments = _gathered(pool["segments"], picks, event)
-    segments["truth"] = np.full(len(segments["event"]), -1)
+    event = np.repeat(np.arange(n_events), collisions)
+    sizes = ak.to_numpy(ak.num(pool["pileup"]))[picks]
+    added = np.bincount(event, sizes, n_events).astype(np.int64)
+    before = np.cumsum(sizes) - sizes - (np.cumsum(added) - added)[event]
+    shift = ak.to_numpy(ak.num(truth))[event] + before
+
+    def gathered(name: str) -> dict[str, np.ndarray]:
+        return _gathered(pool[name], picks, event, shift)
+
+    more = gathered("deposits")
+    contributions = Contributions(*(more[name] for name in Contributions._fields))
     own = {name: ak.to_numpy(ak.flatten(left.segments[name])) for name in left.segments.fields}
-    own["event"] = np.repeat(np.arange(len(collisions)), ak.to_numpy(ak.num(left.segments)))
-    return Left(
-        _joined(left.hits, hits),
+    own["event"] = np.repeat(np.arange(n_events), ak.to_numpy(ak.num(left.segments)))
+    mixed = Left(
+        _joined(left.hits, gathered("hits")),
         merge([left.contributions, contributions]),
-        lists("segments", _joined(own, segments), len(collisions)),
+        lists("segments", _joined(own, gathered("segments")), n_events),
         left.balance,
     )
+    number = np.arange(len(picks)) - np.repeat(np.cumsum(collisions) - collisions, collisions) + 1
+    particles = gathered("pileup") | {"vertex": np.repeat(number, sizes)}
+    return mixed, lists("pileup", particles, n_events)
 
 
-def _gathered(pool: ak.Array, picks: np.ndarray, event: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns of the picked lists, and the event that each entry goes to."""
+def _gathered(
+    pool: ak.Array, picks: np.ndarray, event: np.ndarray, shift: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Columns of the picked lists, the event that each entry goes to, and `truth` shifted."""
     counts = ak.to_numpy(ak.num(pool))
     starts = np.cumsum(counts) - counts
     sizes = counts[picks]
     rows = np.repeat(starts[picks] - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
     flat = ak.flatten(pool)
     columns = {name: ak.to_numpy(flat[name])[rows] for name in pool.fields}
-    integers = {name: column.astype(np.int64) for name, column in columns.items()
+    columns |= {name: column.astype(np.int64) for name, column in columns.items()
                 if column.dtype.kind in "iu"}  # fmt: skip
-    return columns | integers | {"event": np.repeat(event, sizes)}
+    if "truth" in columns:
+        known = columns["truth"] >= 0
+        columns["truth"] = np.where(known, columns["truth"] + np.repeat(shift, sizes), -1)
+    return columns | {"event": np.repeat(event, sizes)}
 
 
 def _joined(

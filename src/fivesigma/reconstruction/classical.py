@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import awkward as ak
 import numpy as np
 
+from fivesigma.events import with_pileup
 from fivesigma.geometry import Detector
 from fivesigma.reconstruction.cluster_calibration import calibrate
 from fivesigma.reconstruction.clusters import ClusterOptions, clusters
@@ -65,7 +66,8 @@ def reconstruct_signals(
     """All objects of some events.
 
     Args:
-        signals: `truth`, `hits`, `cells`, `segments`, one list per event each.
+        signals: `truth`, `hits`, `cells`, `segments` and, with pile-up of a library, `pileup`, one
+            list per event each.
         detector: the preset that made them.
         rng: source of randomness of the track parameters.
         options: of each part.
@@ -80,8 +82,11 @@ def reconstruct_signals(
         message = f"the detector {detector.name!r} has no signals; choose atlas or cms"
         raise ValueError(message)
     tracker = detector.response.tracker if detector.response else None
+    truth = signals["truth"]
+    if "pileup" in signals:
+        truth = with_pileup(truth, signals["pileup"])
     tracks = reconstruct_tracks(
-        signals["truth"], signals["hits"], detector.layers, rng, tracker, options.tracks
+        truth, signals["hits"], detector.layers, rng, tracker, options.tracks
     )
     z, vertex = find_vertices(tracks)
     found = calibrate(clusters(signals["cells"], detector.cells, options.clusters), detector.cells)

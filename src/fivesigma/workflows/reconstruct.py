@@ -98,7 +98,9 @@ class _Reconstruction:
 
     def __call__(self, index: int) -> dict[str, ak.Array]:
         dataset = Dataset.open(self.data)
-        signals = {name: dataset.read(name, shards=[index]) for name in _SIGNALS}
+        made = dataset.manifest["stages"]["simulate"]["settings"]
+        names = (*_SIGNALS, "pileup") if made["pileup"] else _SIGNALS
+        signals = {name: dataset.read(name, shards=[index]) for name in names}
         rng = np.random.default_rng([self.seed, index, _STREAM])
         preset = detector_named(self.detector)
         parts = [

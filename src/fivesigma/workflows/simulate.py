@@ -14,7 +14,7 @@ import awkward as ak
 import numpy as np
 
 from fivesigma.datasets import Dataset
-from fivesigma.detector.mixing import LIBRARY, library, mix
+from fivesigma.detector.mixing import LIBRARY, library, mix, spread
 from fivesigma.detector.signals import SignalOptions, measure, stable, transport
 from fivesigma.geometry import Detector
 from fivesigma.geometry import detector as detector_named
@@ -34,8 +34,6 @@ _PARTICLES = 40_000
 _POOL = 1000
 #: events from which time and size are told beforehand, and events of the pilot for it
 _LONG, _PILOT = 500, 10
-#: width of the beam spot across and along the beams [mm], of the collisions of a library
-_BEAM_SPOT = (0.0125, 53.0)
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,8 @@ def simulate(
         fivesigma simulate data/ttbar --pileup.library data/minbias --pileup.mean 40
 
     Args:
-        data: dataset of events; it grows by the collections hits, cells and segments.
+        data: dataset of events; it grows by the collections hits, cells and segments, and with a
+            library by pileup, its particles that can leave tracks.
         detector: preset of the geometry.
         process: generate events of this process into `data`, if they are not there.
         events: how many, with `process`.
@@ -139,7 +138,8 @@ def _check(detector: str, pileup: Mixing | None, library: bool) -> None:
     if library:
         message = "a library of pile-up has no pile-up of its own; give --library or --pileup"
         raise ValueError(message)
-    made = Dataset.open(pileup.library).manifest.get("stages", {}).get(_STAGE, {}).get("settings")
+    pool = Dataset.open(pileup.library)
+    made = pool.manifest.get("stages", {}).get(_STAGE, {}).get("settings")
     if made is None or not made["library"]:
         message = (
             f"{pileup.library} is no library; make it with `fivesigma simulate --library true`"
@@ -147,6 +147,9 @@ def _check(detector: str, pileup: Mixing | None, library: bool) -> None:
         raise ValueError(message)
     if made["detector"] != detector:
         message = f"{pileup.library} is a library of {made['detector']}, asked for {detector}"
+        raise ValueError(message)
+    if missing := [name for name in LIBRARY if name not in pool.counts]:
+        message = f"{pileup.library} has no {', '.join(missing)}; make the library again"
         raise ValueError(message)
 
 
@@ -192,18 +195,15 @@ class _Simulation:
         rng: np.random.Generator,
     ) -> dict[str, ak.Array]:  # fmt: skip
         n = len(truth)
-        particles = stable(truth)
         if self.library:
-            across, along = _BEAM_SPOT
-            shift = rng.standard_normal((n, 3)) * (across, across, along)
-            x, y, z = (particles[8 + k] + shift[particles.event, k] for k in range(3))
-            particles = particles._replace(x=x, y=y, z=z)
-        left = transport(particles, n, preset, rng, self.options)
+            truth = spread(truth, rng)
+        left = transport(stable(truth), n, preset, rng, self.options)
         if self.library:
-            return library(left, n)
-        if self.pileup:
-            left = mix(left, pool, rng.poisson(self.pileup.mean, n), rng)
-        return measure(left, n, preset, rng, self.options)
+            return library(left, truth)
+        if not self.pileup:
+            return measure(left, n, preset, rng, self.options)
+        left, further = mix(left, truth, pool, rng.poisson(self.pileup.mean, n), rng)
+        return {**measure(left, n, preset, rng, self.options), "pileup": further}
 
     def _pool(self, rng: np.random.Generator) -> dict[str, ak.Array]:
         """Collisions of some shards of the library, chosen at random."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import awkward as ak
 import numpy as np
 
-from fivesigma.detector.mixing import library, mix
+from fivesigma.detector.mixing import library, mix, spread
 from fivesigma.detector.signals import measure, stable, transport
 from fivesigma.generation.options import Generation, seed_of
 from fivesigma.generation.pythia import Generator
@@ -66,14 +66,16 @@ def reconstructed(
     stock: dict[str, ak.Array] = {}
     if pileup:
         bias = Generator(Generation("minimum-bias"), seed=seed_of(seed, 0, 1)).next(pool).truth
-        stock = library(transport(stable(bias), pool, detector, rng), pool)
+        bias = spread(bias, rng)
+        stock = library(transport(stable(bias), pool, detector, rng), bias)
     for begin in range(0, n, _PORTION):
         count = min(_PORTION, n - begin)
         truth = source.next(count).truth
         left = transport(stable(truth), count, detector, rng)
+        signals = {"truth": truth}
         if pileup:
-            left = mix(left, stock, rng.poisson(pileup, count), rng)
-        signals = {"truth": truth, **measure(left, count, detector, rng)}
+            left, signals["pileup"] = mix(left, truth, stock, rng.poisson(pileup, count), rng)
+        signals |= measure(left, count, detector, rng)
         yield truth, reconstruct_signals(signals, detector, rng)
 
 
@@ -95,11 +97,11 @@ def objects(setting: Setting) -> Result:
         here = np.abs(eta) < _ETA_MAX
         jets = mean_and_width((measured / true)[here], true[here], _JETS)
         met = missing_resolution(truth, found["met"], _SUM_ET)
-        for what, spread, edges_, unit in (
+        for what, widths, edges_, unit in (
             ("jets", jets, _JETS, ""),
             ("met", met, _SUM_ET, "GeV"),
         ):
-            for label, middle, width in _spreads(spread, edges_, unit):
+            for label, middle, width in _spreads(widths, edges_, unit):
                 key = f"objects/{what}/pileup_{pileup}/{label}"
                 numbers |= {f"{key}/median": middle, f"{key}/resolution": width}
                 rows[what].append((f"{pileup}", label, middle, width))
