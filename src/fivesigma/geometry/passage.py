@@ -284,7 +284,7 @@ def leave_absorber(state: np.ndarray, absorber: np.ndarray) -> None:
 def swim(
     parameters: np.ndarray, endcap: int, tables: Tables, noise: np.ndarray, out: np.ndarray
 ) -> None:
-    """A muon from the beam line through all stations, effective loss in the calorimeters and given scattering.
+    """A muon from the beam line through all stations, effective losses and given scattering.
 
     Args:
         parameters: (4,) polar angle, azimuth [rad], q/p [1/GeV], z [mm] on the beam line.
