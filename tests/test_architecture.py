@@ -16,6 +16,7 @@ LAYERS = {
             "datasets",
             "production",
             "shards",
+            "flattening",
             "manifests",
             "stages",
             "workers",

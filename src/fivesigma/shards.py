@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import inspect
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +23,19 @@ from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 import fivesigma.events  # noqa: F401 (momenta that are read have their vector behaviours)
+from fivesigma.flattening import (
+    COUNT,
+    EACH,
+    NOTE,
+    flattened,
+    storable,
+    to_parquet,
+    with_contents,
+    without_options,
+)
 from fivesigma.storage import check_file, read_json, write_file, write_json
 
 __all__ = [
@@ -47,15 +55,6 @@ _MOMENTUM = {"pt", "eta", "phi", "mass"}
 #: index, info; parts: collection -> its parts; and by collection and part: counts, bytes,
 #: checksums, derived (name of the base or None)
 Record = dict[str, Any]
-
-#: note in the schema of a Parquet file, {"lists": columns that are numbers of records in parts,
-#: "top": whether the only column is `_COUNT`, whose part is `_EACH`}
-_NOTE = b"fivesigma"
-_COUNT, _EACH = "count", "each"
-#: newer versions of Arrow end a page after 20 000 rows, too early for zstd to do its best
-_PAGES_END_BY_ROWS = "max_rows_per_page" in inspect.signature(pq.write_table).parameters
-#: fields that can name a part; lists of records in others stay nested in Parquet
-_FIELD = re.compile(r"\w[\w-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,8 @@ def _files_of(record: Record, collection: str) -> list[str]:
 
 def _write_collection(folder: Path, record: Record, collection: str, array: ak.Array) -> None:
     try:
-        flat = _flat(collection, _storable(array))
-        files = {name: _to_parquet(layout, note) for name, (layout, note) in flat.items()}
+        flat = flattened(collection, storable(array))
+        files = {name: to_parquet(layout, note) for name, (layout, note) in flat.items()}
     except ValueError as error:
         message = f"collection {collection}: {error}"
         raise ValueError(message) from None
@@ -231,8 +230,8 @@ def _read(folder: Path, record: Record, part: _Part, entries: bool) -> Any:
             message = f"{collection_path(folder, part.name, record['index'])}: {column}: {error}"
             raise ValueError(message) from None
     if top:
-        return made[_COUNT]
-    return _with_contents(layout, made) if made else layout
+        return made[COUNT]
+    return with_contents(layout, made) if made else layout
 
 
 @contextmanager
@@ -258,9 +257,9 @@ def _opened(
 
 def _note(file: pq.ParquetFile) -> tuple[list[str], bool]:
     names = file.schema_arrow.names
-    match json.loads((file.schema_arrow.metadata or {}).get(_NOTE, b"{}")):
+    match json.loads((file.schema_arrow.metadata or {}).get(NOTE, b"{}")):
         case {"lists": [*lists], "top": bool(top)} if all(name in names for name in lists):
-            if not top or lists == [_COUNT]:
+            if not top or lists == [COUNT]:
                 return lists, top
     message = "does not say which columns are lists; it is damaged"
     raise ValueError(message)
@@ -269,7 +268,7 @@ def _note(file: pq.ParquetFile) -> tuple[list[str], bool]:
 def _inner(part: _Part, lists: Sequence[str], top: bool) -> dict[str, _Part]:
     """Column of numbers of records -> the part of these records, and what is wanted of it."""
     if top:
-        return {_COUNT: part._replace(name=f"{part.name}.{_EACH}")}
+        return {COUNT: part._replace(name=f"{part.name}.{EACH}")}
     inner = {}
     for name in lists:
         columns = None
@@ -326,13 +325,6 @@ def _list(counts: Any, content: Any) -> Any:
     return ak.contents.ListOffsetArray(ak.index.Index64(offsets), content)
 
 
-def _with_contents(layout: Any, made: Mapping[str, Any]) -> Any:
-    contents = [made.get(name, layout[name]) for name in layout.fields]
-    return ak.contents.RecordArray(
-        contents, layout.fields, length=len(layout), parameters=layout.parameters
-    )
-
-
 def column_sizes(folder: Path, record: Record, collection: str) -> dict[str, tuple[int, int]]:
     """Number of values, and bytes when unpacked, of each column; reads no data.
 
@@ -354,87 +346,12 @@ def column_sizes(folder: Path, record: Record, collection: str) -> dict[str, tup
     return sizes
 
 
-def _storable(array: ak.Array) -> Any:
-    """The layout of an array without what no entry reaches, and without option types."""
-    array = ak.to_packed(ak.transform(_without_options, ak.to_packed(array)))
-    if not array.fields or "unknown" in str(array.type):
-        message = f"got {array.type}, expected records whose fields have known types"
-        raise ValueError(message)
-    return ak.to_layout(array)
-
-
-def _flat(name: str, layout: Any) -> dict[str, tuple[Any, dict[str, Any]]]:
-    """Name of a collection and of each of its parts -> its flat layout, and its note."""
-    if _lists_records(layout):
-        counts = ak.contents.RecordArray([_counts(layout)], [_COUNT])
-        own = {name: (counts, {"lists": [_COUNT], "top": True})}
-        return own | _flat(f"{name}.{_EACH}", layout.content)
-    if not layout.is_record:  # lists of fixed length
-        return {name: (layout, {"lists": [], "top": False})}
-    named = [column for column in layout.fields if _FIELD.fullmatch(column)]
-    lists = {column: layout[column] for column in named if _lists_records(layout[column])}
-    own = _with_contents(layout, {column: _counts(each) for column, each in lists.items()})
-    flat = {name: (own, {"lists": list(lists), "top": False})}
-    for column, each in lists.items():
-        flat |= _flat(f"{name}.{column}", each.content)
-    return flat
-
-
-def _lists_records(layout: Any) -> bool:
-    """Whether these are lists, or lists of lists, of records; not of a fixed length."""
-    if layout.is_record or not layout.is_list or layout.is_regular:
-        return False
-    return bool(layout.content.is_record) or _lists_records(layout.content)
-
-
-def _counts(lists: Any) -> Any:
-    return ak.contents.NumpyArray(np.diff(lists.offsets.data).astype(np.uint32))
-
-
-def _to_parquet(layout: Any, note: Mapping[str, Any]) -> memoryview:
-    """The bytes of a Parquet file; equal layouts give equal bytes."""
-    if not layout.fields:
-        message = "got records without fields, which cannot be stored; expected one field or more"
-        raise ValueError(message)
-    form = layout.form
-    leaves = zip(form.columns(list_indicator="list.element"), form.column_types(), strict=True)
-    table = ak.to_arrow_table(layout, extensionarray=False)
-    sink = pa.BufferOutputStream()
-    rows = max(len(table), 1)  # all in one group, so that columns are read in one piece
-    # level 1 with the bytes of numbers split into streams: the fastest to write and to read of
-    # what compresses as well as level 3 without; Parquet has no such streams for booleans, text
-    pq.write_table(
-        table.replace_schema_metadata({_NOTE: json.dumps(note)}),
-        sink,
-        row_group_size=rows,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=False,
-        use_byte_stream_split=[
-            name for name, dtype in leaves if dtype not in (np.bool_, "string", "bytestring")
-        ],
-        **({"max_rows_per_page": rows} if _PAGES_END_BY_ROWS else {}),
-    )
-    return memoryview(sink.getvalue())
-
-
 def _as_written(layout: Any, **_: Any) -> Any:
-    """As `_without_options`; records are momenta if, and only if, all four components are read."""
+    """As `without_options`; records are momenta if, and only if, all four components are read."""
     if layout.is_record:
         contents = [ak.transform(_as_written, each, highlevel=False) for each in layout.contents]
         name = {"__record__": "Momentum4D"} if set(layout.fields) >= _MOMENTUM else None
         return ak.contents.RecordArray(
             contents, layout.fields, length=len(layout), parameters=name
         )
-    return _without_options(layout)
-
-
-def _without_options(layout: Any, **_: Any) -> Any:
-    """Awkward transformation that drops option types, which must not hide missing values."""
-    if not layout.is_option:
-        return None
-    content = layout.project()
-    if len(content) != len(layout):
-        message = f"{len(layout) - len(content)} of {len(layout)} values are missing (None)"
-        raise ValueError(message)
-    return ak.transform(_without_options, content, highlevel=False)
+    return without_options(layout)

@@ -22,7 +22,7 @@ from fivesigma.formats.writers.passthrough import COPIED, Copy
 from fivesigma.manifests import is_dataset
 from fivesigma.progress import Progress
 from fivesigma.runs import PASSES, Run
-from fivesigma.workflows.convert import Opening
+from fivesigma.workflows.pieces import Opening
 from fivesigma.workflows.rawjets import RawJets
 from fivesigma.workflows.scoring import load_runs
 
