@@ -1,10 +1,10 @@
 """Make the tables of `reconstruction/calibrations` from single pions and photons.
 
-    python benchmarks/cluster_calibration.py [atlas|cms ...]
+    python benchmarks/cluster_calibration.py [atlas|cms [hadronic|electromagnetic]]
 
 Charged pions and neutral kaons (1 GeV - 1 TeV) for hadrons, photons (0.5 GeV - 500 GeV) for
-electromagnetic clusters, flat in ln E, half of them flat in |eta| < 1.5 and half in |eta| < 4.8.
-Seed 1.
+electromagnetic clusters, flat in ln E, half of them flat in |eta| < 1.5 and half in |eta| < 4.8,
+four to an event. Tables of other kinds stay in the file.
 """
 
 from __future__ import annotations
@@ -23,11 +23,21 @@ from fivesigma.geometry.calorimeters import ATLAS, CMS
 from fivesigma.geometry.cells import Cells
 from fivesigma.reconstruction.cluster_calibration import Calibration, derive, save
 from fivesigma.reconstruction.clusters import clusters
+from fivesigma.workflows.validate.calorimeters import near, packed
 
-ETA = (0.0, 1.4, 2.45, 2.55, 3.15, 3.25, 4.8)
-HADRONIC = Calibration((0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0), (0.0, 0.5, 1.0), ETA)
-PHOTONS = Calibration((0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 500.0), (0.0, 1.0), ETA)
-PARTICLES = {"atlas": 16000, "cms": 10000}
+#: nodes in |eta| on both sides of each step of the cells and their noise
+ETA = {
+    "atlas": ((0.0, 1.4, 2.45, 2.55, 3.15, 3.25, 4.8),) * 2,
+    "cms": (
+        (0.0, 0.9, 1.7, 2.9, 3.05, 4.8),
+        (0.0, 0.48, 0.52, 0.98, 1.02, 1.45, 2.0, 2.5, 2.95, 3.05, 4.8),
+    ),
+}
+ENERGIES = ((0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
+            (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 500.0))  # fmt: skip
+SHARES = ((0.0, 0.5, 1.0), (0.0, 1.0))
+PRESETS = ("atlas", "cms")
+PARTICLES = {"hadronic": 16000, "electromagnetic": 24000}
 CHUNK = 1000
 
 
@@ -42,25 +52,24 @@ def sample(cells: Cells, hadronic: bool, rng: np.random.Generator) -> tuple[np.n
     energy = np.exp(rng.uniform(np.log(1.0 if hadronic else 0.5), np.log(high), CHUNK))
     eta = rng.uniform(-1, 1, CHUNK) * rng.choice((1.5, 4.8), CHUNK)
     numbers = (211, -211, 130) if hadronic else (22,)
-    particles = gun(rng.choice(numbers, CHUNK), energy, eta, cells, rng)
-    read = read_out(deposit(particles, cells, rng).contributions, CHUNK, cells, rng)
-    found = clusters(read, cells)
-    phi = np.arctan2(particles.y, particles.x)
-    apart = np.hypot(found.eta - eta, (found.phi - phi + np.pi) % (2 * np.pi) - np.pi)
-    near = found[apart < (0.4 if hadronic else 0.1)]
+    particles = packed(gun(rng.choice(numbers, CHUNK), energy, eta, cells, rng))
+    n_events = int(particles.event[-1]) + 1
+    read = read_out(deposit(particles, cells, rng).contributions, n_events, cells, rng)
+    found = near(clusters(read, cells)[particles.event], particles, 0.4 if hadronic else 0.1)
     if not hadronic:
-        near = near[:, :1]
-    owner = np.repeat(np.arange(CHUNK), ak.to_numpy(ak.num(near)))
-    columns = (near.energy, near.em_fraction, near.eta)
+        found = found[:, :1]
+    owner = np.repeat(np.arange(CHUNK), ak.to_numpy(ak.num(found)))
+    columns = (found.energy, found.em_fraction, found.eta)
     flat = (ak.to_numpy(ak.flatten(column)).astype(np.float64) for column in columns)
     return energy, eta, owner, *flat
 
 
-def table(
-    cells: Cells, nodes: Calibration, hadronic: bool, rng: np.random.Generator
-) -> Calibration:
+def table(cells: Cells, kind: str, rng: np.random.Generator) -> Calibration:
     """The factors for one kind of particle."""
-    chunks = [sample(cells, hadronic, rng) for _ in range(PARTICLES[cells.name] // CHUNK)]
+    hadronic = kind == "hadronic"
+    index = 0 if hadronic else 1
+    nodes = Calibration(ENERGIES[index], SHARES[index], ETA[cells.name][index])
+    chunks = [sample(cells, hadronic, rng) for _ in range(PARTICLES[kind] // CHUNK)]
     energy, eta, owner, *column = (np.concatenate(part) for part in zip(*chunks, strict=True))
     owner += np.repeat(np.arange(len(chunks)) * CHUNK, [len(chunk[2]) for chunk in chunks])
     # below a few GeV many particles leave no cluster: a factor cannot make them good
@@ -68,27 +77,23 @@ def table(
     seen = (np.bincount(owner, column[0], len(energy)) > 0.3 * energy) | (energy > linear_from)
     kept = seen[owner]
     place = np.cumsum(seen) - 1
-    row = (cells.hcal if hadronic else cells.ecal).resolution[0]
+    section = cells.hcal if hadronic else cells.ecal
+    sigma = np.hypot(section.sigma(energy[seen], eta[seen]), 1.0 if hadronic else 0.1)
     return derive(
         nodes, place[owner[kept]], *(values[kept] for values in column), energy[seen], eta[seen],
-        (row[1], row[2], 1.0 if hadronic else 0.1), linear_from,
+        sigma, linear_from,
     )  # fmt: skip
 
 
 def main() -> None:
     """Write one file per preset."""
     folder = Path(fivesigma.reconstruction.__file__).parent / "calibrations"
-    folder.mkdir(exist_ok=True)
-    for cells in (ATLAS, CMS):
-        if sys.argv[1:] and cells.name not in sys.argv[1:]:
-            continue
-        rng = np.random.default_rng(1)
-        tables = {
-            "hadronic": table(cells, HADRONIC, True, rng),
-            "electromagnetic": table(cells, PHOTONS, False, rng),
-        }
-        save(folder / f"{cells.name}.json", tables)
-        print(f"{cells.name}: {folder / cells.name}.json")
+    chosen = [cells for cells in (ATLAS, CMS) if cells.name in (sys.argv[1:2] or PRESETS)]
+    for cells in chosen:
+        for kind in sys.argv[2:] or PARTICLES:
+            made = table(cells, kind, np.random.default_rng([1, len(kind)]))
+            save(folder / f"{cells.name}.json", {kind: made})
+            print(f"{cells.name}, {kind}: {folder / cells.name}.json")
 
 
 if __name__ == "__main__":

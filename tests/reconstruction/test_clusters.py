@@ -127,7 +127,7 @@ def test_derived_factors_undo_a_known_response():
     share, eta = rng.random(3000), rng.uniform(-2.5, 2.5, 3000)
     response = 0.7 + 0.2 * share
     energy = truth * response * (1 + 0.05 * rng.standard_normal(3000))
-    table = derive(nodes, np.arange(3000), energy, share, eta, truth, eta, (0.05, 0.0, 0.0))
+    table = derive(nodes, np.arange(3000), energy, share, eta, truth, eta, 0.05 * truth)
     ratio = energy * table.factor(energy, share, eta) / truth
     assert ratio.mean() == pytest.approx(1, abs=0.005)
     assert ratio[share > 0.8].mean() == pytest.approx(1, abs=0.01)

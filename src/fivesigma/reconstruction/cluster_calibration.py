@@ -26,6 +26,7 @@ from fivesigma.geometry.cells import Cells
 __all__ = ["Calibration", "calibrate", "derive", "load", "save"]
 
 _FOLDER = Path(__file__).parent / "calibrations"
+Kind = Literal["hadronic", "electromagnetic", "electrons", "photons"]
 #: weight of a row that asks for the right mean, over that of its particles
 _MEAN = 5000.0
 #: pull of a node towards its neighbours, over that of the particles of an average node; with it
@@ -94,7 +95,7 @@ def derive(
     eta: np.ndarray,
     truth: np.ndarray,
     truth_eta: np.ndarray,
-    resolution: tuple[float, float, float],
+    sigma: np.ndarray,
     linear_from: float = 0.0,
 ) -> Calibration:
     """Find the factors from clusters of single particles.
@@ -107,15 +108,13 @@ def derive(
         eta: see energy.
         truth: (P,) energies of the particles [GeV].
         truth_eta: (P,) their directions.
-        resolution: (c, s, n) of sigma = c E (+) s sqrt(E) (+) n, which weights the particles.
+        sigma: (P,) expected errors of the measured energies, which weight the particles [GeV].
         linear_from: energy from which the mean must be right [GeV]; below it the particles that
             left a cluster are no fair sample.
     """
     places, shares = nodes.basis(energy, em_fraction, eta)
     table = np.zeros((len(truth), nodes.size))
     np.add.at(table, (owner[:, None], places), shares * energy[:, None])
-    c, s, n = resolution
-    sigma = np.sqrt((c * truth) ** 2 + s**2 * truth + n**2)
     rows, aims = table / sigma[:, None], truth / sigma
     eta_bin = np.digitize(np.abs(truth_eta), np.array(nodes.eta)[1:-1])
     bins = eta_bin * 100 + np.digitize(np.log(truth), np.linspace(-1, 7, 13))
@@ -142,12 +141,14 @@ def _differences(nodes: Calibration) -> np.ndarray:
 
 
 def save(path: Path, tables: Mapping[str, Calibration]) -> None:
-    """Write tables as JSON."""
-    path.write_text(json.dumps({name: asdict(table) for name, table in tables.items()}))
+    """Write tables as JSON; those of other kinds stay in the file."""
+    kept = json.loads(path.read_text()) if path.is_file() else {}
+    made = {name: asdict(table) for name, table in tables.items()}
+    path.write_text(json.dumps(kept | made))
 
 
 @cache
-def load(name: str, kind: Literal["hadronic", "electromagnetic"] = "hadronic") -> Calibration:
+def load(name: str, kind: Kind = "hadronic") -> Calibration:
     """The shipped table of a calorimeter preset.
 
     Raises:
@@ -165,7 +166,7 @@ def load(name: str, kind: Literal["hadronic", "electromagnetic"] = "hadronic") -
 def calibrate(
     clusters: ak.Array,
     cells: Cells | Calibration,
-    kind: Literal["hadronic", "electromagnetic"] = "hadronic",
+    kind: Kind = "hadronic",
 ) -> ak.Array:
     """Fill `calibrated`.
 

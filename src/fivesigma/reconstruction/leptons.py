@@ -8,9 +8,10 @@ import awkward as ak
 import numpy as np
 from numba import njit
 
+from fivesigma.reconstruction.cluster_calibration import Calibration
 from fivesigma.reconstruction.surroundings import isolation
 
-__all__ = ["electrons", "isolated_muons", "photons"]
+__all__ = ["electrons", "isolated_muons", "merged_photons", "photons"]
 
 _OF_ELECTRONS = ("pt", "eta", "phi", "mass", "charge", "d0", "dz", "pt_error", "track")
 #: half widths in eta and phi of the strip in which a photon's conversion spreads
@@ -50,9 +51,10 @@ def isolated_muons(muons: ak.Array, particles: ak.Array, rho: np.ndarray) -> ak.
 def _merge(
     starts: np.ndarray, values: np.ndarray, hadrons: np.ndarray, pt_min: float,
     strip: tuple[float, float],
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Photons (M, 6): event, pt, eta, phi, variance, hadronic energy nearby over their own."""
-    out, n = np.empty((len(values), 6)), 0
+) -> np.ndarray:  # fmt: skip
+    """Photons (M, 7): event, pt, eta, phi, variance, hadronic energy nearby over their own, share
+    of the largest piece."""
+    out, n = np.empty((len(values), 7)), 0
     used = np.zeros(len(values), np.bool_)
     for event in range(starts.size - 1):
         first, last = starts[event], starts[event + 1]
@@ -78,18 +80,21 @@ def _merge(
             phi = values[seed, 2] + across / pt
             out[n, 0], out[n, 1], out[n, 2] = event, pt, values[seed, 1] + along / pt
             out[n, 3] = (phi + math.pi) % (2 * math.pi) - math.pi
-            out[n, 4], out[n, 5] = variance, behind / pt
+            out[n, 4], out[n, 5], out[n, 6] = variance, behind / pt, values[seed, 0] / pt
             n += 1
-    return out[:n], used
+    return out[:n]
 
 
-def photons(particles: ak.Array, rho: np.ndarray, pt_min: float = 10.0) -> ak.Array:
-    """Photons, with the pieces of their conversions put together, by falling pT.
+def merged_photons(particles: ak.Array, pt_min: float) -> np.ndarray:
+    """Photons with the pieces of their conversions put together, before calibration.
 
     Args:
         particles: lists per event, by falling pT.
-        rho: from `surroundings.density`.
         pt_min: least transverse momentum [GeV].
+
+    Returns:
+        (M, 7) event, pt [GeV], eta, phi, variance of pt, transverse momentum of neutral hadrons
+        nearby over its own, share of the largest piece.
     """
     near = particles[(particles.charge == 0)]
     values = np.stack(
@@ -97,13 +102,31 @@ def photons(particles: ak.Array, rho: np.ndarray, pt_min: float = 10.0) -> ak.Ar
     )
     starts = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(near)))])
     hadrons = ak.to_numpy(ak.flatten(near.pdg_id)) != 22
-    table, _ = _merge(starts, values, hadrons, pt_min, _STRIP)
-    event, pt, eta, phi, variance, behind = table[np.lexsort((-table[:, 1], table[:, 0]))].T
+    return _merge(starts, values, hadrons, pt_min, _STRIP)
+
+
+def photons(
+    particles: ak.Array, rho: np.ndarray, table: Calibration | None = None, pt_min: float = 10.0
+) -> ak.Array:
+    """Photons, with the pieces of their conversions put together, by falling pT.
+
+    Args:
+        particles: lists per event, by falling pT.
+        rho: from `surroundings.density`.
+        table: factors in the energy, the share of the largest piece and |eta|, which make good
+            what conversions leave outside; None: none.
+        pt_min: least transverse momentum before that [GeV].
+    """
+    found = merged_photons(particles, pt_min)
+    if table is not None:
+        found[:, 1] *= table.factor(found[:, 1] * np.cosh(found[:, 2]), found[:, 6], found[:, 2])
+    found = found[np.lexsort((-found[:, 1], found[:, 0]))]
+    event, pt, eta, phi, variance, behind, _ = found.T
     columns = {"pt": pt, "eta": eta, "phi": phi, "mass": np.zeros(pt.size),
                "pt_error": np.sqrt(variance), "leakage": behind}  # fmt: skip
     records = ak.zip({k: v.astype(np.float32) for k, v in columns.items()}, with_name="Momentum4D")
-    found = ak.unflatten(records, np.bincount(event.astype(int), minlength=len(particles)))
-    return ak.with_field(found, isolation(found, particles, rho, own=_STRIP), "isolation")
+    lists = ak.unflatten(records, np.bincount(event.astype(int), minlength=len(particles)))
+    return ak.with_field(lists, isolation(lists, particles, rho, own=_STRIP), "isolation")
 
 
 _OF_PHOTONS = ("pt", "eta", "phi", "pt_error")

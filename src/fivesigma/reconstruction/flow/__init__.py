@@ -13,10 +13,12 @@ import awkward as ak
 import numpy as np
 
 from fivesigma.geometry.cells import Cells, Section
+from fivesigma.reconstruction.cluster_calibration import load
 from fivesigma.reconstruction.flow.leptons import (
-    Matches,
-    electron_matches,
+    Superclusters,
+    electron_energies,
     minimum_ionising,
+    superclusters,
     take_minimum_ionising,
 )
 from fivesigma.reconstruction.flow.neutrals import neutrals, photon_like
@@ -90,9 +92,10 @@ def energy_flow(
     amount = _MUON_ENERGY * float(minimum_ionising(geometry).sum())
     take_minimum_ionising(table, calo, muon >= 0, left, amount, hcal, 0.3)
     candidate = (muon < 0) & (table.pt > options.electron_pt_min)
-    found, owner = electron_matches(table, calo, photon, candidate)
+    found, owner = superclusters(table, calo, photon, candidate)
     electron = _electrons(found, table, options)
-    gone = (owner >= 0) & electron[owner]
+    gone = owner >= 0
+    gone[gone] = electron[owner[gone]]
     left[np.repeat(gone, np.diff(calo.starts))] = 0.0
     expected = _resolution(geometry.hcal, table.p, table.eta, _NOISE)
     rest = subtract(
@@ -107,8 +110,9 @@ def energy_flow(
         _resolution(geometry.hcal, beside.energy, beside.eta, _NOISE),
     )
     z = ak.to_numpy(ak.fill_none(ak.firsts(vertices), 0.0))
+    electrons = electron_energies(found, table, geometry, load(geometry.name, "electrons"))
     parts = [
-        charged(tracks, table, muons, muon, found, electron, rest, geometry),
+        charged(tracks, table, muons, muon, electrons, electron, rest),
         neutral(beside, calo, z, sigma, geometry),
     ]
     return particle_lists(parts, len(tracks))
@@ -124,7 +128,7 @@ def _muon_of_tracks(muons: ak.Array, table: Tracks, options: FlowOptions) -> np.
     return out
 
 
-def _electrons(found: Matches, table: Tracks, options: FlowOptions) -> np.ndarray:
+def _electrons(found: Superclusters, table: Tracks, options: FlowOptions) -> np.ndarray:
     """Tracks that are electrons (T,)."""
     enough = found.energy > options.electron_ratio * table.p
     return enough & (found.behind < options.electron_leakage * found.energy)

@@ -9,28 +9,37 @@ import numpy as np
 from numba import njit
 
 from fivesigma.geometry.cells import Cells
+from fivesigma.reconstruction.cluster_calibration import Calibration
 from fivesigma.reconstruction.flow.subtraction import distance, take
 from fivesigma.reconstruction.flow.table import Deposits, Tracks
 
-__all__ = ["Matches", "electron_matches", "minimum_ionising", "take_minimum_ionising"]
+__all__ = [
+    "Superclusters",
+    "electron_energies",
+    "minimum_ionising",
+    "superclusters",
+    "take_minimum_ionising",
+]
 
 
-class Matches(NamedTuple):
-    """What lies where tracks meet the ECAL, each (T,).
+#: standard deviations up to which energy and momentum of an electron agree
+_AGREE = 1.5
+
+
+class Superclusters(NamedTuple):
+    """Electromagnetic clusters of an electron and of its bremsstrahlung, each (T,).
 
     Attributes:
-        energy: of the electromagnetic clusters of an electron with its bremsstrahlung, 0: none
-            [GeV].
-        behind: energy of other clusters close by in the HCAL [GeV].
-        width: of the cluster that was hit.
-        d_eta, d_phi: from the track to that cluster.
+        energy: their sum, 0: none [GeV].
+        share: of the largest in it.
+        eta: of the largest.
+        behind: energy of clusters close by in the HCAL [GeV].
     """
 
     energy: np.ndarray
+    share: np.ndarray
+    eta: np.ndarray
     behind: np.ndarray
-    width: np.ndarray
-    d_eta: np.ndarray
-    d_phi: np.ndarray
 
 
 @njit(cache=True)
@@ -39,71 +48,78 @@ def _turn(phi: float) -> float:
 
 
 @njit(cache=True)
-def _radiated(tracks: Tracks, t: int, deposits: Deposits, c: int, cuts: tuple[float, ...]) -> bool:
-    """Whether a cluster may be bremsstrahlung: between the track's direction at the beam line,
-    where photons of early radiation go, and where it meets the calorimeter."""
-    if abs(deposits.eta[c] - tracks.calo_eta[t]) > cuts[1]:
+def _on_road(tracks: Tracks, t: int, deposits: Deposits, c: int, road: tuple[float, ...]) -> bool:
+    """Whether a cluster lies where an electron and its photons go: between the track's direction
+    at the beam line, as photons fly on along tangents, and where it meets the calorimeter."""
+    if abs(deposits.eta[c] - tracks.calo_eta[t]) > road[0]:
         return False
     bend = _turn(tracks.phi[t] - tracks.calo_phi[t])
     away = _turn(deposits.phi[c] - tracks.calo_phi[t])
-    low, high = min(bend, 0.0) - cuts[2], max(bend, 0.0) + cuts[2]
-    return low < away < high
+    return min(bend, 0.0) - road[1] < away < max(bend, 0.0) + road[1]
 
 
 @njit(cache=True)
-def _matches(
+def _seed(
+    tracks: Tracks, t: int, deposits: Deposits, free: np.ndarray, low: int, high: int,
+    road: tuple[float, ...],
+) -> int:  # fmt: skip
+    """The free cluster on the road with the most energy, -1: none."""
+    seed, most = -1, 0.0
+    for c in range(low, high):
+        if (
+            free[c]
+            and deposits.electromagnetic[c] > most
+            and _on_road(tracks, t, deposits, c, road)
+        ):
+            seed, most = c, deposits.electromagnetic[c]
+    return seed
+
+
+@njit(cache=True)
+def _superclusters(
     tracks: Tracks,
     deposits: Deposits,
     photon: np.ndarray,
     candidate: np.ndarray,
-    cuts: tuple[float, ...],
+    seeds: tuple[float, ...],
+    road: tuple[float, ...],
+    around: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features (5, T) and the track that takes each cluster (C,), -1: none."""
-    n = tracks.p.size
-    out, owner = np.zeros((5, n)), np.full(deposits.eta.size, -1, np.int64)
+    """Columns (4, T) and the track that takes each cluster (C,), -1: none."""
+    out = np.zeros((4, tracks.p.size))
+    owner, free = np.full(deposits.eta.size, -1, np.int64), photon.copy()
     for event in range(tracks.event.size - 1):
         first, last = tracks.event[event], tracks.event[event + 1]
         low, high = deposits.event[event], deposits.event[event + 1]
         for t in first + np.argsort(-tracks.pt[first:last]):
-            if not candidate[t]:
-                continue
-            seed, nearest = -1, cuts[0]
-            for c in range(low, high):
-                apart = distance(
-                    tracks.calo_eta[t], tracks.calo_phi[t], deposits.eta[c], deposits.phi[c]
-                )
-                if photon[c] and owner[c] < 0 and apart < nearest:
-                    seed, nearest = c, apart
+            seed = _seed(tracks, t, deposits, free, low, high, seeds) if candidate[t] else -1
             if seed < 0:
                 continue
-            out[2, t] = deposits.width[seed]
-            out[3, t] = deposits.eta[seed] - tracks.calo_eta[t]
-            out[4, t] = _turn(deposits.phi[seed] - tracks.calo_phi[t])
             for c in range(low, high):
-                if owner[c] >= 0:
-                    continue
-                apart = distance(
-                    tracks.calo_eta[t], tracks.calo_phi[t], deposits.eta[c], deposits.phi[c]
-                )
-                if c == seed or (photon[c] and _radiated(tracks, t, deposits, c, cuts)):
+                if free[c] and (c == seed or _on_road(tracks, t, deposits, c, road)):
                     out[0, t] += deposits.electromagnetic[c]
-                    owner[c] = t
-                elif apart < cuts[3]:
-                    out[1, t] += deposits.energy[c] * (1.0 - deposits.em_fraction[c])
+                    owner[c], free[c] = t, False
+            out[1, t] = deposits.electromagnetic[seed] / out[0, t]
+            out[2, t] = deposits.eta[seed]
+            for c in range(low, high):
+                apart = distance(
+                    deposits.eta[seed], deposits.phi[seed], deposits.eta[c], deposits.phi[c]
+                )
+                if apart < around:
+                    out[3, t] += deposits.energy[c] * (1.0 - deposits.em_fraction[c])
     return out, owner
 
 
-def electron_matches(
+def superclusters(
     tracks: Tracks,
     deposits: Deposits,
     photon: np.ndarray,
     candidate: np.ndarray,
     *,
-    seed: float = 0.05,
-    d_eta: float = 0.02,
-    d_phi: float = 0.08,
-    around: float = 0.15,
-) -> tuple[Matches, np.ndarray]:
+    seed: tuple[float, float] = (0.03, 0.05),
+    road: tuple[float, float] = (0.03, 0.08),
+    around: float = 0.1,
+) -> tuple[Superclusters, np.ndarray]:
     """Electromagnetic clusters that tracks point to, with those of their bremsstrahlung.
 
     Args:
@@ -111,16 +127,38 @@ def electron_matches(
         deposits: all clusters.
         photon: (C,) clusters that look electromagnetic.
         candidate: (T,) tracks that may be electrons.
-        seed: largest distance of the cluster that is hit.
-        d_eta: further clusters up to this distance in eta belong to it,
-        d_phi: and up to this distance in phi from the arc on which photons are radiated.
-        around: radius about the track in which other energy is added up.
+        seed: how far in eta and phi the largest cluster may be beside the arc on which photons
+            are radiated,
+        road: and how far all others.
+        around: radius about the largest cluster in which energy in the HCAL is added up.
 
     Returns:
         What was found, and the track that each cluster belongs to (C,), -1: none.
     """
-    found, owner = _matches(tracks, deposits, photon, candidate, (seed, d_eta, d_phi, around))
-    return Matches(*found), owner
+    found, owner = _superclusters(tracks, deposits, photon, candidate, seed, road, around)
+    return Superclusters(*found), owner
+
+
+def electron_energies(
+    found: Superclusters, tracks: Tracks, cells: Cells, table: Calibration
+) -> tuple[np.ndarray, np.ndarray]:
+    """Energies of electrons (T,) and their errors [GeV].
+
+    What electrons lose on their way and leave outside clusters is made good on average; the track
+    counts by its precision where both agree, as it is wrong where an electron has radiated.
+
+    Args:
+        found: the clusters of each track.
+        tracks: all tracks.
+        cells: the calorimeters.
+        table: factors in the energy, the share of the largest cluster and |eta|.
+    """
+    energy = found.energy * table.factor(found.energy, found.share, found.eta)
+    sigma = cells.ecal.sigma(energy, found.eta)
+    error = np.hypot(sigma, tracks.error)
+    agree = np.abs(energy - tracks.p) < _AGREE * error
+    weight = np.where(agree, sigma**2 / error**2, 0.0)
+    return energy + weight * (tracks.p - energy), sigma * np.sqrt(1 - weight)
 
 
 def minimum_ionising(cells: Cells) -> np.ndarray:

@@ -7,7 +7,6 @@ import numpy as np
 
 from fivesigma.events import FIELDS
 from fivesigma.geometry.cells import Cells
-from fivesigma.reconstruction.flow.leptons import Matches
 from fivesigma.reconstruction.flow.neutrals import Neutrals, from_vertex
 from fivesigma.reconstruction.flow.subtraction import Subtraction
 from fivesigma.reconstruction.flow.table import Deposits, Tracks
@@ -17,9 +16,6 @@ __all__ = ["charged", "neutral", "particle_lists"]
 
 Columns = dict[str, np.ndarray]
 _PION = mass(211)
-#: electrons over the energy of their clusters, |eta| < 1.4 and beyond: what they radiate out of
-#: the clusters' reach, median of 138 electrons of Z decays in the atlas preset
-_RADIATED = (1.012, 1.025)
 
 
 def charged(
@@ -27,14 +23,13 @@ def charged(
     table: Tracks,
     muons: ak.Array,
     muon: np.ndarray,
-    found: Matches,
+    electrons: tuple[np.ndarray, np.ndarray],
     electron: np.ndarray,
     rest: Subtraction,
-    geometry: Cells,
 ) -> Columns:
     """One particle for each track: muon, electron or charged hadron.
 
-    Muons have the momenta of both systems, electrons the energy of their clusters. Hadrons have
+    Muons have the momenta of both systems, electrons those of `electron_energies`. Hadrons have
     the mean of track and calorimeter, weighted by precision, where the calorimeter is not much
     worse, the clusters were theirs alone and both agree within three standard deviations.
     """
@@ -47,10 +42,7 @@ def charged(
     weight = np.where(both, table.error**2 / np.maximum(error**2, 1e-12), 0.0)
     p = table.p + weight * (rest.linked - table.p)
     sigma = table.error * np.sqrt(1 - weight)
-    constant, sampling = geometry.ecal.terms(np.abs(table.eta))
-    p = np.where(electron, found.energy * np.where(np.abs(table.eta) < 1.4, *_RADIATED), p)
-    shower = np.hypot(constant * p, sampling * np.sqrt(np.maximum(p, 0.0)))
-    sigma = np.where(electron, shower, sigma)
+    p, sigma = np.where(electron, electrons, (p, sigma))
     is_muon = muon >= 0
     of_muons = ak.flatten(muons)
     pt, pt_error = p / stretch, sigma / stretch

@@ -20,7 +20,7 @@ from fivesigma.results import Number, Result
 from fivesigma.workflows.validate.checks import Check, section, spread
 from fivesigma.workflows.validate.setting import Setting
 
-__all__ = ["calorimeters", "non_compensation"]
+__all__ = ["calorimeters", "near", "non_compensation", "packed"]
 
 _PARTICLES, _NEUTRALS = 600, 3000
 _ENERGIES = (10.0, 20.0, 50.0, 100.0, 200.0)
@@ -93,21 +93,21 @@ def _measured(
     kind: Literal["electromagnetic", "hadronic"], radius: float, rng: np.random.Generator,
 ) -> np.ndarray:  # fmt: skip
     """Calibrated energies of n particles [GeV]."""
-    particles = _packed(gun(pdg_id, energy, rng.uniform(-_ETA_MAX, _ETA_MAX, n), cells, rng))
+    particles = packed(gun(pdg_id, energy, rng.uniform(-_ETA_MAX, _ETA_MAX, n), cells, rng))
     n_events = int(particles.event[-1]) + 1
     found = read_out(deposit(particles, cells, rng).contributions, n_events, cells, rng)
     objects = calibrate(clusters(found, cells), cells, kind)[particles.event]
-    near = _near(objects, particles, radius)
+    own = near(objects, particles, radius)
     if kind == "electromagnetic":
-        near = near[:, :1]
-    return ak.to_numpy(ak.sum(near.calibrated, axis=1)).astype(np.float64)
+        own = own[:, :1]
+    return ak.to_numpy(ak.sum(own.calibrated, axis=1)).astype(np.float64)
 
 
-def _packed(particles: Particles) -> Particles:
+def packed(particles: Particles) -> Particles:
     """Four particles to an event, a right angle apart: noise is read out for all of them once."""
     row = np.arange(len(particles.event))
     first = row - row % _PER_EVENT
-    phi = np.arctan2(particles.y, particles.x)[first] + np.pi / 2 * (row % _PER_EVENT)
+    phi = np.arctan2(particles.py, particles.px)[first] + np.pi / 2 * (row % _PER_EVENT)
     pt, radius = np.hypot(particles.px, particles.py), np.hypot(particles.x, particles.y)
     return particles._replace(
         event=row // _PER_EVENT, truth=row % _PER_EVENT,
@@ -115,7 +115,8 @@ def _packed(particles: Particles) -> Particles:
     )  # fmt: skip
 
 
-def _near(objects: ak.Array, particles: Particles, radius: float) -> ak.Array:
+def near(objects: ak.Array, particles: Particles, radius: float) -> ak.Array:
+    """Objects within a radius of each particle's place; one list of objects per particle."""
     eta = np.arcsinh(particles.z / np.hypot(particles.x, particles.y))
     phi = np.arctan2(particles.y, particles.x)
     turn = (objects.phi - phi + np.pi) % (2 * np.pi) - np.pi

@@ -33,7 +33,7 @@ def shoot(
 
 
 def as_truth(particles: Particles) -> ak.Array:
-    """`truth` of events of one particle each."""
+    """`truth` of events of particles that are sorted by event."""
     pt = np.hypot(particles.px, particles.py)
     columns = {
         "pt": pt, "eta": np.arcsinh(particles.pz / pt),
@@ -42,4 +42,4 @@ def as_truth(particles: Particles) -> ak.Array:
         "status": np.ones(len(pt), int),
         "vx": particles.x, "vy": particles.y, "vz": particles.z,
     }  # fmt: skip
-    return ak.unflatten(ak.zip(columns), np.ones(len(pt), int))
+    return ak.unflatten(ak.zip(columns), np.bincount(particles.event))
