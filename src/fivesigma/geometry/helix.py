@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from fivesigma.geometry.kernels import kernel
 from fivesigma.geometry.surfaces import Surfaces
 from fivesigma.units import CURVATURE
 
 __all__ = ["advance", "curvature", "next_surface", "perigee", "to_cylinder"]
 
 
-@njit(cache=True)
+@kernel
 def curvature(charge: float, field: float, pt: float) -> float:
     """kappa [1/mm] of a charge [e] in a field along z [T] with transverse momentum pt [GeV]."""
     return -CURVATURE * charge * field / pt
 
 
-@njit(cache=True)
+@kernel
 def advance(
     x: float, y: float, ux: float, uy: float, kappa: float, path: float
 ) -> tuple[float, float, float, float]:
@@ -42,7 +41,7 @@ def advance(
     )
 
 
-@njit(cache=True)
+@kernel
 def to_cylinder(
     x: float, y: float, ux: float, uy: float, kappa: float, radius: float, inward: bool
 ) -> float:
@@ -87,7 +86,7 @@ def to_cylinder(
     return w * math.atan(half) / half
 
 
-@njit(cache=True)
+@kernel
 def next_surface(
     x: float,
     y: float,
@@ -136,7 +135,7 @@ def next_surface(
     return path, kind
 
 
-@njit(cache=True)
+@kernel
 def perigee(
     x: float, y: float, ux: float, uy: float, kappa: float
 ) -> tuple[float, float, float, float]:

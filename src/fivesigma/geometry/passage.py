@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from fivesigma.geometry.kernels import kernel
 from fivesigma.geometry.materials import IRON
 from fivesigma.geometry.stations import MuonSystem, Tables
 from fivesigma.units import CURVATURE, mass
@@ -65,7 +66,7 @@ def ionisation(energy: Any, iron: float) -> Any:
     return 1e-3 * _AREAL * iron * (1.57 + 0.15 * np.log(np.maximum(energy, 1.0)))
 
 
-@njit(cache=True)
+@kernel
 def radiation(iron: float) -> float:
     """Mean share of its energy that a muon radiates in so many mm of iron.
 
@@ -74,7 +75,7 @@ def radiation(iron: float) -> float:
     return 6.9e-6 * _AREAL * iron
 
 
-@njit(cache=True)
+@kernel
 def effective_loss(energy: float, iron: float) -> float:
     """Energy lost in so many mm of iron by which a fit corrects a muon's momentum [GeV].
 
@@ -99,7 +100,7 @@ def expected_loss(system: MuonSystem, energy: np.ndarray) -> np.ndarray:
     return ionisation(energy, iron) + radiation(iron) * energy
 
 
-@njit(cache=True)
+@kernel
 def highland(momentum: float, thickness: float) -> float:
     """Width of the projected scattering angle after so many radiation lengths [rad].
 
@@ -116,7 +117,7 @@ def highland(momentum: float, thickness: float) -> float:
     )
 
 
-@njit(cache=True)
+@kernel
 def path_to(state: np.ndarray, endcap: int, position: float) -> float:
     """Length of the straight way outwards to a cylinder or disc [mm]; -1: it leads past."""
     x, y, z, ux, uy, uz = state[0], state[1], state[2], state[3], state[4], state[5]
@@ -128,7 +129,7 @@ def path_to(state: np.ndarray, endcap: int, position: float) -> float:
     return (math.sqrt(root) - b) / a if a > 0.0 and root >= 0.0 else -1.0
 
 
-@njit(cache=True)
+@kernel
 def path_in(state: np.ndarray, radius: float, half_length: float) -> float:
     """Length of the straight way back to a cylinder further in [mm]; 0 inside it."""
     x, y, z, ux, uy, uz = state[0], state[1], state[2], state[3], state[4], state[5]
@@ -140,14 +141,14 @@ def path_in(state: np.ndarray, radius: float, half_length: float) -> float:
     return path
 
 
-@njit(cache=True)
+@kernel
 def advance(state: np.ndarray, path: float) -> None:
     """Straight on."""
     for k in range(3):
         state[k] += path * state[3 + k]
 
 
-@njit(cache=True)
+@kernel
 def turn(state: np.ndarray, angle: float, toroid: bool) -> None:
     """Change the direction's polar angle (toroid) or azimuth by that much."""
     c, s = math.cos(angle), math.sin(angle)
@@ -163,7 +164,7 @@ def turn(state: np.ndarray, angle: float, toroid: bool) -> None:
     state[5] = c * uz - s * out
 
 
-@njit(cache=True)
+@kernel
 def incidence(state: np.ndarray, endcap: int) -> float:
     """Cosine of the angle to the normal of a cylinder or disc here, at least 0.05."""
     if endcap:
@@ -172,7 +173,7 @@ def incidence(state: np.ndarray, endcap: int) -> float:
     return max(abs(state[0] * state[3] + state[1] * state[4]) / r, 0.05)
 
 
-@njit(cache=True)
+@kernel
 def scatter(state: np.ndarray, theta0: float, length: float, noise: np.ndarray) -> None:
     """Multiple scattering over a length, from four standard normal numbers.
 
@@ -193,7 +194,7 @@ def scatter(state: np.ndarray, theta0: float, length: float, noise: np.ndarray) 
     state[3], state[4], state[5] = ux / size, uy / size, uz / size
 
 
-@njit(cache=True)
+@kernel
 def kick(state: np.ndarray, charge: float, momentum: float, length: float, field: float) -> None:
     """What a field along z did over the straight way just gone: turned and moved sideways."""
     ut = math.hypot(state[3], state[4])
@@ -207,7 +208,7 @@ def kick(state: np.ndarray, charge: float, momentum: float, length: float, field
     turn(state, angle, False)
 
 
-@njit(cache=True)
+@kernel
 def bending_power(state: np.ndarray, power: np.ndarray) -> float:
     """Of the row for the |eta| of this position [T mm]; the last row holds beyond it."""
     eta = abs(math.asinh(state[2] / math.hypot(state[0], state[1])))
@@ -217,7 +218,7 @@ def bending_power(state: np.ndarray, power: np.ndarray) -> float:
     return power[-1, 1]
 
 
-@njit(cache=True)
+@kernel
 def cross_gap(
     state: np.ndarray,
     after: float,
@@ -249,7 +250,7 @@ def cross_gap(
     return length
 
 
-@njit(cache=True)
+@kernel
 def pass_absorber(
     state: np.ndarray, charge: float, expected: float, absorber: np.ndarray, noise: np.ndarray
 ) -> None:
@@ -269,7 +270,7 @@ def pass_absorber(
     scatter(state, theta0, length, noise)
 
 
-@njit(cache=True)
+@kernel
 def leave_absorber(state: np.ndarray, absorber: np.ndarray) -> None:
     """Straight to the surface behind the calorimeters, forwards from inside it, else backwards."""
     back = path_in(state, absorber[3], absorber[4])

@@ -10,6 +10,7 @@ from numba import njit
 from fivesigma.detector.calorimeter.gflash import Medium, shower
 from fivesigma.detector.calorimeter.tally import Tally, add
 from fivesigma.geometry.cells import Grid
+from fivesigma.geometry.kernels import kernel
 
 __all__ = ["cross_as_muon", "cross_until"]
 
@@ -25,7 +26,7 @@ _PAIRS = 1.3
 _SLOWEST = 1e-3
 
 
-@njit(cache=True)
+@kernel
 def _straggling(rng: np.random.Generator) -> float:
     """By how much a passage exceeds its mean ionisation, over what is lost at the minimum.
 
@@ -37,7 +38,7 @@ def _straggling(rng: np.random.Generator) -> float:
     return 0.05 * (-math.log(max(normal * normal, 1e-12)) - _MOYAL_MEAN)
 
 
-@njit(cache=True)
+@kernel
 def _loss(stopping: float, mm: float, kinetic: float, mass: float, straggling: float) -> float:
     """Energy lost in so many mm by ionisation [GeV].
 
@@ -97,7 +98,7 @@ def cross_until(
     return kinetic, path
 
 
-@njit(cache=True)
+@kernel
 def _share(kind: int, rng: np.random.Generator) -> float:
     """Share v of a muon's energy that it radiates.
 

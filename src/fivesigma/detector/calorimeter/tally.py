@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from fivesigma.geometry.cells import CELLS, Grid
+from fivesigma.geometry.kernels import kernel
 
 __all__ = ["Tally", "add", "along", "cell_at", "depth_at", "empty_tally", "frame"]
 
@@ -57,7 +58,7 @@ def frame(x: float, y: float, z: float, px: float, py: float, pz: float) -> np.n
     return out
 
 
-@njit(cache=True)
+@kernel
 def depth_at(edges: np.ndarray, at: float) -> int:
     """The depth between whose edges a path length lies; the number of depths: behind them all."""
     depth = 0
@@ -66,14 +67,14 @@ def depth_at(edges: np.ndarray, at: float) -> int:
     return depth
 
 
-@njit(cache=True)
+@kernel
 def along(edges: np.ndarray, others: np.ndarray, depth: int, at: float) -> float:
     """A path length within a depth in other units: from those of `edges` to those of `others`."""
     share = (at - edges[depth]) / (edges[depth + 1] - edges[depth])
     return others[depth] + share * (others[depth + 1] - others[depth])
 
 
-@njit(cache=True)
+@kernel
 def cell_at(grid: Grid, depth: int, eta: float, phi: float) -> int:
     """The cell of a depth at a direction from the origin; -1: none there."""
     size = abs(eta)
@@ -89,7 +90,7 @@ def cell_at(grid: Grid, depth: int, eta: float, phi: float) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel
 def _cell(
     grid: Grid, place: np.ndarray, depth: int, path: float, radius: float, azimuth: float
 ) -> int:
@@ -110,7 +111,7 @@ def _cell(
     return cell_at(grid, depth, math.asinh(z / transverse), math.atan2(y, x))
 
 
-@njit(cache=True)
+@kernel
 def add(
     tally: Tally,
     grid: Grid,

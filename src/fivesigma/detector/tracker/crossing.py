@@ -17,6 +17,7 @@ from fivesigma.detector.tracker.effects import (
 )
 from fivesigma.detector.tracker.modules import Modules, along_phi, along_z, half_width
 from fivesigma.detector.tracker.secondaries import available, interact, pair, push
+from fivesigma.geometry.kernels import kernel
 from fivesigma.geometry.surfaces import Surfaces
 
 __all__ = ["cross", "leave_hits"]
@@ -27,7 +28,7 @@ _KINETIC_MIN = 1e-3  # GeV: what is slower stops
 _PHOTON_MIN = 1e-2  # GeV: softer bremsstrahlung stays in the layer
 
 
-@njit(cache=True)
+@kernel
 def leave_hits(
     track: np.ndarray, layer: int, barrel: bool, surfaces: Surfaces, modules: Modules,
     floats: np.ndarray, integers: np.ndarray, n: int, rng: np.random.Generator,
@@ -74,7 +75,7 @@ def leave_hits(
     return n
 
 
-@njit(cache=True)
+@kernel
 def _hit(
     track: np.ndarray, layer: int, number: int, parity: int, barrel: bool, surfaces: Surfaces,
     modules: Modules, floats: np.ndarray, integers: np.ndarray, n: int, rng: np.random.Generator,
@@ -156,7 +157,7 @@ def cross(
     )
 
 
-@njit(cache=True)
+@kernel
 def _electromagnetic(
     track: np.ndarray, size: float, radiation: float, areal: float, stack: np.ndarray, top: int,
     ledger: np.ndarray, rng: np.random.Generator,

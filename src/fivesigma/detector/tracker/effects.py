@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from fivesigma.geometry.kernels import kernel
 from fivesigma.units import mass
 
 __all__ = [
@@ -32,7 +32,7 @@ _X0, _X1, _C, _A, _M = 0.2015, 2.8716, 4.4355, 0.14921, 3.2546
 _EULER = 0.5772156649
 
 
-@njit(cache=True)
+@kernel
 def highland(momentum: float, beta: float, radiation: float) -> float:
     """Width of the multiple-scattering angle in a plane [rad] (PDG, eq. 34.16; Highland).
 
@@ -44,7 +44,7 @@ def highland(momentum: float, beta: float, radiation: float) -> float:
     return 13.6e-3 / (beta * momentum) * math.sqrt(radiation) * max(factor, 0.1)
 
 
-@njit(cache=True)
+@kernel
 def turn(px: float, py: float, pz: float, theta: float, phi: float) -> tuple[float, float, float]:
     """A vector turned by theta, the azimuth phi counted around it."""
     size = math.sqrt(px * px + py * py + pz * pz)
@@ -64,7 +64,7 @@ def turn(px: float, py: float, pz: float, theta: float, phi: float) -> tuple[flo
     )
 
 
-@njit(cache=True)
+@kernel
 def scatter(
     px: float, py: float, pz: float, width: float, rng: np.random.Generator
 ) -> tuple[float, float, float]:
@@ -73,7 +73,7 @@ def scatter(
     return turn(px, py, pz, theta, 2.0 * math.pi * rng.random())
 
 
-@njit(cache=True)
+@kernel
 def _density_effect(beta_gamma: float) -> float:
     x = math.log10(beta_gamma)
     if x < _X0:
@@ -82,7 +82,7 @@ def _density_effect(beta_gamma: float) -> float:
     return delta + _A * (_X1 - x) ** _M if x < _X1 else delta
 
 
-@njit(cache=True)
+@kernel
 def _landau(rng: np.random.Generator) -> float:
     """A Landau variate, the stable law of index 1 (Chambers, Mallows and Stuck 1976)."""
     u = math.pi * (rng.random() - 0.5)
@@ -91,7 +91,7 @@ def _landau(rng: np.random.Generator) -> float:
     return (half + u) * math.tan(u) - math.log(w * math.cos(u) / (half + u))
 
 
-@njit(cache=True)
+@kernel
 def _landau_cut(mean: float) -> float:
     """Where to cut Landau's distribution to give it this mean.
 
@@ -104,7 +104,7 @@ def _landau_cut(mean: float) -> float:
     return math.exp(mean + 1.0 - _EULER) * (1.0 + 1.23 * math.exp(-0.79 * mean))
 
 
-@njit(cache=True)
+@kernel
 def ionise(
     momentum: float, mass: float, electron: bool, areal: float, rng: np.random.Generator
 ) -> float:
@@ -146,7 +146,7 @@ def ionise(
     return max(mean + xi * (value - shift), 0.0)
 
 
-@njit(cache=True)
+@kernel
 def radiate(radiation: float, rng: np.random.Generator) -> float:
     """Share of its energy that an electron keeps in a layer (Bethe and Heitler 1934).
 
@@ -157,7 +157,7 @@ def radiate(radiation: float, rng: np.random.Generator) -> float:
     return math.exp(-rng.standard_gamma(radiation / math.log(2.0)))
 
 
-@njit(cache=True)
+@kernel
 def converts(energy: float, radiation: float, rng: np.random.Generator) -> bool:
     """Whether a photon makes a pair: 1 - exp(-7/9 t) above threshold."""
     if energy <= 2.0 * ELECTRON_MASS:
@@ -165,7 +165,7 @@ def converts(energy: float, radiation: float, rng: np.random.Generator) -> bool:
     return rng.random() < -math.expm1(-7.0 / 9.0 * radiation)
 
 
-@njit(cache=True)
+@kernel
 def pair_share(rng: np.random.Generator) -> float:
     """Share of a photon's energy that the electron of a pair takes: 1 - 4/3 x (1 - x)."""
     while True:

@@ -7,8 +7,8 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from fivesigma.geometry.kernels import kernel
 from fivesigma.geometry.layers import Barrel, Disc, Layout
 
 __all__ = ["Modules", "along_phi", "along_z", "half_width", "modules"]
@@ -66,7 +66,7 @@ def modules(layout: Layout) -> Modules:
     )
 
 
-@njit(cache=True)
+@kernel
 def along_phi(phi: float, radius: float, n: int, half: float) -> tuple[int, int]:
     """First and last module around the beam that holds a point; first > last: a gap.
 
@@ -80,7 +80,7 @@ def along_phi(phi: float, radius: float, n: int, half: float) -> tuple[int, int]
     return math.ceil(at - 0.5 - reach), math.floor(at - 0.5 + reach)
 
 
-@njit(cache=True)
+@kernel
 def along_z(z: float, half_length: float, n: int, half: float) -> tuple[int, int]:
     """First and last module along the beam that holds a point; first > last: none."""
     pitch = 2.0 * half_length / n
@@ -92,7 +92,7 @@ def along_z(z: float, half_length: float, n: int, half: float) -> tuple[int, int
     return max(first, 0), min(last, n - 1)
 
 
-@njit(cache=True)
+@kernel
 def half_width(ring: np.ndarray, r: float) -> float:
     """Half the width [mm] of a ring's trapezoids at a radius."""
     share = (r - ring[0]) / (2.0 * ring[3]) + 0.5

@@ -1,0 +1,12 @@
+"""How the functions of compiled loops are compiled."""
+
+from __future__ import annotations
+
+from numba import njit
+
+__all__ = ["kernel"]
+
+#: Decorator of functions that make no arrays: without numba's counting of references. A function
+#: that is given a tuple of arrays would count one to each of them at every call, atomically, which
+#: takes longer than the few operations that such a function is for.
+kernel = njit(cache=True, _nrt=False)
