@@ -12,13 +12,10 @@ from fivesigma.reconstruction.cluster_calibration import calibrate
 from fivesigma.reconstruction.clusters import clusters
 
 PARTICLES = 400
-#: statistical error of a width from so many particles
-WIDTH_ERROR = 1 / np.sqrt(2 * PARTICLES)
+#: statistical error of half the central 68.3 % from so many particles, over its value
+WIDTH_ERROR = 0.962 / np.sqrt(PARTICLES)
 ENERGIES = (10.0, 20.0, 50.0, 100.0, 200.0)
-#: some energies of the CMS-like calorimeters fail until their calibration is derived again, as it
-#: belongs to earlier constants of the preset
-_OPEN = pytest.mark.xfail(reason="cms.json is to be derived again", strict=False)
-PRESETS = [pytest.param(ATLAS, id="atlas"), pytest.param(CMS, id="cms", marks=_OPEN)]
+PRESETS = [pytest.param(ATLAS, id="atlas"), pytest.param(CMS, id="cms")]
 
 
 def near(objects, particles, radius):
@@ -38,9 +35,10 @@ def cells_of(number, energy, seed, geometry=ATLAS):
     return particles, np.abs(eta), read_out(contributions, PARTICLES, geometry, rng)
 
 
-def pulls(measured, energy, eta, section):
-    """Departures from the mean in units of the published resolution."""
-    return (measured / measured.mean() - 1) * energy / section.sigma(energy, eta)
+def width(measured, energy, eta, section):
+    """Half the central 68.3 % of departures from the mean over the published resolution."""
+    pulls = (measured / measured.mean() - 1) * energy / section.sigma(energy, eta)
+    return np.subtract(*np.quantile(pulls, [0.8413, 0.1587])) / 2
 
 
 @pytest.mark.slow
@@ -52,8 +50,9 @@ def test_electrons_are_linear_and_resolved_as_published(geometry, energy):
     measured = ak.to_numpy(ak.sum(near(found, particles, 0.1)[:, :1].calibrated, axis=1))
     error = measured.std() / measured.mean() / np.sqrt(PARTICLES)
     assert measured.mean() / energy == pytest.approx(1, abs=0.02 + 2 * error)
-    width = pulls(measured, energy, eta, geometry.ecal).std()
-    assert width == pytest.approx(1, abs=0.10 + 2 * WIDTH_ERROR)
+    assert width(measured, energy, eta, geometry.ecal) == pytest.approx(
+        1, abs=0.10 + 2 * WIDTH_ERROR
+    )
 
 
 @pytest.mark.slow
@@ -65,8 +64,9 @@ def test_pions_are_linear_and_resolved_as_published(geometry, energy):
     measured = ak.to_numpy(ak.sum(near(found, particles, 0.4).calibrated, axis=1))
     error = measured.std() / measured.mean() / np.sqrt(PARTICLES)
     assert measured.mean() / energy == pytest.approx(1, abs=0.02 + 2 * error)
-    width = pulls(measured, energy, eta, geometry.hcal).std()
-    assert width == pytest.approx(1, abs=0.10 + 2 * WIDTH_ERROR)
+    assert width(measured, energy, eta, geometry.hcal) == pytest.approx(
+        1, abs=0.10 + 2 * WIDTH_ERROR
+    )
 
 
 def test_all_cells_about_a_pion_hold_the_published_noise():

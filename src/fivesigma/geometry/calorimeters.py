@@ -49,9 +49,9 @@ _TUNGSTEN_SILICON = mix((Layer(TUNGSTEN, 1.4), Layer(SILICON, 0.3)))
 # the published one and constant terms are left out: thresholds, what clusters leave out and
 # non-compensation add what is missing. 2 to 3 radiation lengths of the last depth stand for the
 # matter ahead of the detector's 24. Response and width over the published one at 10, 20, 50, 100,
-# 200 GeV (benchmarks/cluster_resolution.py atlas; 800 particles each, 2.5 % error of a width):
-# electrons 0.999 1.001 1.002 1.001 1.000 and 0.99 0.98 0.95 1.00 1.00, pions 1.002 0.999 0.996
-# 1.000 0.998 and 0.92 0.94 1.00 1.21 0.98: too wide at 100 GeV.
+# 200 GeV (2500 particles each, errors of widths 2 %): electrons 0.997 0.999 1.001 1.000 1.000 and
+# 1.00 0.97 0.96 0.95 1.06, pions 0.994 1.005 0.998 0.999 0.998 and 0.91 1.00 1.04 1.04 1.03
+# (`fivesigma validate detector --only calorimeters`).
 ATLAS = Cells(
     "atlas",
     radius=1150.0,
@@ -90,27 +90,28 @@ _CMS_TOWERS = ((1.74, 0.087, 72, 0.03), (3.0, 0.126, 36, 0.05), (4.9, 0.175, 36,
 # Ours: e/h; the split of crystals and towers in depth; the noise of crystals, such that an
 # electron's cluster has the published 0.40 GeV, and of towers; the shares of sampling and other
 # hadronic fluctuations in the published term of 1.5; constant terms, less than published where
-# clusters add to them (ECAL) and more where part of the shower does not have them (HCAL). Figures:
-# benchmarks/cluster_resolution.py cms, not yet measured with these constants and a calibration of
-# their own (benchmarks/cluster_calibration.py cms).
+# clusters add to them (ECAL) and more where part of the shower does not have them (HCAL). Response
+# and width over the published one at 10, 20, 50, 100, 200 GeV, as above: electrons 0.997 0.998
+# 0.998 0.998 1.001 and 0.94 1.03 1.07 1.07 0.97, pions 0.986 0.979 0.999 0.999 0.998 and 0.95 0.93
+# 0.92 0.93 0.93.
 CMS = Cells(
     "cms",
     radius=1290.0,
     half_length=3000.0,
     depths=(
-        Depth("ecal", 4.0, _crystals(0.0174, 360, 0.055)),
-        Depth("ecal", 16.0, _crystals(0.0174, 360, 0.074)),
-        Depth("ecal", 5.8, _crystals(0.0348, 180, 0.055)),
+        Depth("ecal", 4.0, _crystals(0.0174, 360, 0.058)),
+        Depth("ecal", 16.0, _crystals(0.0174, 360, 0.078)),
+        Depth("ecal", 5.8, _crystals(0.0348, 180, 0.058)),
         Depth("hcal", 1.5, _CMS_TOWERS),
         Depth("hcal", 4.3, _CMS_TOWERS),
         Depth("hcal", 3.2, _CMS_TOWERS),
     ),
     ecal=Section(
-        _CRYSTAL, response.CMS.ecal.resolution, e_over_h=1.6, sampling=0.88, intrinsic=0.3,
-        constant=0.4, zero_suppression=2.5,
+        _CRYSTAL, response.CMS.ecal.resolution, e_over_h=1.6, sampling=1.02, intrinsic=0.4,
+        constant=0.55, zero_suppression=2.5,
     ),
     hcal=Section(
-        _BRASS, response.CMS.hcal.resolution, e_over_h=1.4, sampling=0.97, intrinsic=0.3,
+        _BRASS, response.CMS.hcal.resolution, e_over_h=1.4, sampling=0.97, intrinsic=0.4,
         constant=1.4, zero_suppression=2.0,
     ),
 )  # fmt: skip

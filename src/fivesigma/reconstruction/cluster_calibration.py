@@ -28,7 +28,7 @@ __all__ = ["Calibration", "calibrate", "derive", "load", "save"]
 _FOLDER = Path(__file__).parent / "calibrations"
 Kind = Literal["hadronic", "electromagnetic", "electrons", "photons"]
 #: weight of a row that asks for the right mean, over that of its particles
-_MEAN = 5000.0
+_MEAN = 1e5
 #: pull of a node towards its neighbours, over that of the particles of an average node; with it
 #: nodes with few particles are smooth
 _SMOOTH = 2.0

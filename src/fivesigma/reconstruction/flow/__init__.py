@@ -55,7 +55,7 @@ class FlowOptions:
     core: float = 0.03
     photon_min: float = 0.3
     hadron_min: float = 0.5
-    electron_pt_min: float = 2.0
+    electron_pt_min: float = 1.0
     electron_ratio: float = 0.75
     electron_leakage: float = 0.05
     muon_chi2: float = 50.0

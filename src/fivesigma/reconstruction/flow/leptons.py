@@ -116,9 +116,9 @@ def superclusters(
     photon: np.ndarray,
     candidate: np.ndarray,
     *,
-    seed: tuple[float, float] = (0.03, 0.05),
+    seed: tuple[float, float] = (0.02, 0.03),
     road: tuple[float, float] = (0.03, 0.08),
-    around: float = 0.1,
+    around: float = 0.15,
 ) -> tuple[Superclusters, np.ndarray]:
     """Electromagnetic clusters that tracks point to, with those of their bremsstrahlung.
 

@@ -17,7 +17,7 @@ from fivesigma.plots.validation import Series, compared
 from fivesigma.reconstruction.cluster_calibration import calibrate
 from fivesigma.reconstruction.clusters import clusters
 from fivesigma.results import Number, Result
-from fivesigma.workflows.validate.checks import Check, section, spread
+from fivesigma.workflows.validate.checks import Check, section, spread, width
 from fivesigma.workflows.validate.setting import Setting
 
 __all__ = ["calorimeters", "near", "non_compensation", "packed"]
@@ -41,11 +41,15 @@ def calorimeters(setting: Setting) -> Result:
     checks: list[Check] = []
     widths, responses = [], []
     for name, (pdg_id, which, kind, radius) in _KINDS.items():
-        found, means, formula = [], [], _published(getattr(cells, which))
+        part: Section = getattr(cells, which)
+        found, means, formula = [], [], _published(part)
         for energy, sigma in zip(_ENERGIES, formula, strict=True):
             n = setting.count(_PARTICLES)
-            measured = _measured(pdg_id, energy, n, cells, kind, radius, rng) / energy
-            mean, resolution = spread(measured)
+            measured, eta = _measured(pdg_id, energy, n, cells, kind, radius, rng)
+            mean = spread(measured / energy)[0]
+            pulls = (measured / measured.mean() - 1) * energy / part.sigma(energy, eta)
+            core = width(pulls)
+            resolution = Number(core.value * sigma, core.uncertainty * sigma)
             checks += [
                 Check(f"calorimeters/{name}/resolution/{energy:g}", resolution, sigma, 0.10),
                 Check(f"calorimeters/{name}/response/{energy:g}", mean, 1.0, 0.02),
@@ -65,7 +69,9 @@ def calorimeters(setting: Setting) -> Result:
         },
         "Calibrated topological clusters of single particles, |eta| < 1.3, noise and zero "
         "suppression included: electrons and photons the largest cluster within 0.1, pions all "
-        "within 0.4. Formulae: those of the object-level response.",
+        "within 0.4. Formulae: those of the object-level response. Resolution: half the central "
+        "68.3 % of departures from the mean over the formula at each particle's |eta|, times the "
+        "formula's root mean square; a few pions in a thousand do not interact or leak.",
     )  # fmt: skip
 
 
@@ -91,16 +97,17 @@ def _published(part: Section) -> np.ndarray:
 def _measured(
     pdg_id: int, energy: float, n: int, cells: Cells,
     kind: Literal["electromagnetic", "hadronic"], radius: float, rng: np.random.Generator,
-) -> np.ndarray:  # fmt: skip
-    """Calibrated energies of n particles [GeV]."""
-    particles = packed(gun(pdg_id, energy, rng.uniform(-_ETA_MAX, _ETA_MAX, n), cells, rng))
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Calibrated energies of n particles [GeV] and their eta."""
+    eta = rng.uniform(-_ETA_MAX, _ETA_MAX, n)
+    particles = packed(gun(pdg_id, energy, eta, cells, rng))
     n_events = int(particles.event[-1]) + 1
     found = read_out(deposit(particles, cells, rng).contributions, n_events, cells, rng)
     objects = calibrate(clusters(found, cells), cells, kind)[particles.event]
     own = near(objects, particles, radius)
     if kind == "electromagnetic":
         own = own[:, :1]
-    return ak.to_numpy(ak.sum(own.calibrated, axis=1)).astype(np.float64)
+    return ak.to_numpy(ak.sum(own.calibrated, axis=1)).astype(np.float64), eta
 
 
 def packed(particles: Particles) -> Particles:
