@@ -161,15 +161,16 @@ Layer = Barrel | Disc
 
 @dataclass(frozen=True)
 class Published:
-    """Published resolutions of muons at one pseudorapidity.
+    """Published resolutions of muons in a range of pseudorapidity.
 
     Attributes:
-        eta: |eta|.
+        low, high: |eta|.
         momentum: rows (pT [GeV], sigma(pT)/pT).
         d0: rows (pT [GeV], resolution of the transverse impact parameter [mm]).
     """
 
-    eta: float
+    low: float
+    high: float
     momentum: tuple[tuple[float, float], ...]
     d0: tuple[tuple[float, float], ...]
 

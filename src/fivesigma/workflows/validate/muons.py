@@ -86,7 +86,7 @@ def muon_resolutions(setting: Setting) -> Result:
 
 def _published(rows: tuple[Published, ...], eta: float) -> Callable[[float], float]:
     """sigma(pT)/pT of the tracker as a function of pT, from the published points."""
-    nearest = min(rows, key=lambda row: abs(row.eta - eta))
+    nearest = min(rows, key=lambda row: abs((row.low + row.high) / 2 - eta))
     pt, sigma = np.array(nearest.momentum).T
     # sigma^2 = a^2 + (b pT)^2, relative errors alike
     terms = np.stack([np.ones(len(pt)), pt**2], axis=1) / sigma[:, None] ** 2

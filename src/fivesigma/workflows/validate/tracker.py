@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from fivesigma.detector.flow import Particles
 from fivesigma.detector.signals import lists
 from fivesigma.detector.tracker import track_through
-from fivesigma.geometry.layers import Barrel, Layout
+from fivesigma.geometry.layers import Barrel, Layout, Published
 from fivesigma.geometry.trackers import TRACKML
 from fivesigma.plots.validation import Series, compared, curves
 from fivesigma.reconstruction.tracks import reconstruct_tracks
@@ -42,13 +42,14 @@ def resolutions(setting: Setting) -> Result:
     series: dict[str, list[Series]] = {"pt": [], "d0": []}
     for published in layout.published:
         expected = {"pt": dict(published.momentum), "d0": dict(published.d0)}
-        found = {pt: _resolution(layout, pt, published.eta, n, rng) for pt in expected["pt"]}
+        found = {pt: _resolution(layout, pt, published, n, rng) for pt in expected["pt"]}
+        low, high = published.low, published.high
         for quantity, sigmas in expected.items():
             numbers = [found[pt][quantity] for pt in sigmas]
-            name = f"|η| = {published.eta:g}"
+            name = f"{low:g} < |η| < {high:g}"
             series[quantity].append(_series(name, list(sigmas), numbers, list(sigmas.values())))
             checks += [
-                Check(f"tracker/{quantity}/eta_{published.eta:g}/pt_{pt:g}", number, sigma, 0.10)
+                Check(f"tracker/{quantity}/eta_{low:g}-{high:g}/pt_{pt:g}", number, sigma, 0.10)
                 for (pt, sigma), number in zip(sigmas.items(), numbers, strict=True)
             ]
     axis = "Muon pT [GeV]"
@@ -83,10 +84,11 @@ def _layout(setting: Setting) -> Layout:
 
 
 def _resolution(
-    layout: Layout, pt: float, eta: float, n: int, rng: np.random.Generator
+    layout: Layout, pt: float, published: Published, n: int, rng: np.random.Generator
 ) -> dict[str, Number]:
     """Width of pT over pT, in q/pT, which is Gaussian; and of d0 [mm]."""
-    particles = shoot(13, pt, eta * rng.choice((-1.0, 1.0), n), rng)
+    eta = rng.uniform(published.low, published.high, n) * rng.choice((-1.0, 1.0), n)
+    particles = shoot(13, pt, eta, rng)
     signals = track_through(particles, layout, rng, noise=0)
     tracks = reconstruct_tracks(as_truth(particles), lists("hits", signals.hits, n), layout, rng)
     found = ak.flatten(tracks[:, :1])
