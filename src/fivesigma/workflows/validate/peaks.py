@@ -121,7 +121,7 @@ def _z(number: int) -> Generation:
 _PEAKS = (
     _Peak(
         "pi0_gammagamma", r"$\pi^0 \to \gamma\gamma$", r"$m_{\gamma\gamma}$",
-        Generation("gun", gun=Gun((111,), pt=(2.0, 6.0), eta=(-1.0, 1.0))), 2000, 0.13498,
+        Generation("gun", gun=Gun((111,), pt=(1.5, 3.0), eta=(-1.0, 1.0))), 2000, 0.13498,
         (0.07, 0.22), _of_soft_photons, "gaussian", {}, True,
     ),
     _Peak(
@@ -178,10 +178,11 @@ def peaks(setting: Setting) -> Result:
             figures[title] = _figure(peak, fit, "CMS Open Data", "7 TeV")
     result = section(
         "Mass peaks", checks, figures,
-        "Fitted event by event: neutral pions of 2 to 6 GeV by a Gaussian over an exponential, "
-        "J/psi and Higgs bosons by a Crystal Ball, Z by a Breit-Wigner of the Z's width smeared "
-        "by a Crystal Ball; the real Z of CMS by the same shape and an exponential background. "
-        "The tail of the Crystal Ball takes up photons that leptons radiate.",
+        "Fitted event by event: neutral pions of 1.5 to 3 GeV, whose photons lie well apart, by a "
+        "Gaussian over an exponential, J/psi and Higgs bosons by a Crystal Ball, Z by a "
+        "Breit-Wigner of the Z's width smeared by a Crystal Ball; the real Z of CMS by the same "
+        "shape and an exponential background. The tail of the Crystal Ball takes up photons that "
+        "leptons radiate.",
     )  # fmt: skip
     return Result(
         result.title, {**result.numbers, **numbers}, result.figures, result.tables, result.note
