@@ -195,7 +195,7 @@ ATLAS = MuonSystem(
         across_error=5.0,
         across_angle_error=0.02,
     ),
-    bending_power=((0.5, 3.35), (1.05, 3.6), (2.0, 2.9), (2.7, 5.6)),
+    bending_power=((0.5, 3.35), (1.05, 3.6), (2.0, 2.85), (2.7, 5.6)),
     absorber=Absorber(1150.0, 3510.0, 2.0, 4250.0, 6200.0, 0.0, 1710.0, 100.0, 0.2, (29.0, 63.0)),
     eta_max=2.7,
     efficiency=0.98,

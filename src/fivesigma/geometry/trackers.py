@@ -2,9 +2,9 @@
 
 Tracks from these layers are those of isolated particles. The object-level response (`response.py`)
 has the same constants for ATLAS and CMS. At 10 GeV its hadrons (6, 10 and 25 %) are worse than
-these layers by a factor of 3 to 6 (ATLAS) and 7 to 14 (CMS); its muons (1, 1.5 and 2.5 %) are
-better than ATLAS' layers by 40 to 45 %, at 100 GeV by a factor of 2 to 3, and worse than CMS' by
-25 to 40 %.
+these layers by a factor of 3 to 6 (ATLAS) and 7 to 11 (CMS); its muons (1, 1.5 and 2.5 %) are
+better than ATLAS' layers by 40 to 45 % and as CMS' within 10 %, at 100 GeV better by a factor of 2
+to 3 and by 25 to 40 %.
 """
 
 from __future__ import annotations
