@@ -6,7 +6,8 @@ cells outside clusters take. The factors are those that bring the sum of the clu
 particles closest to their energy, under the condition that the mean is right at each energy and
 |eta|: weighted least squares on the nodes of a table that is interpolated linearly.
 
-`benchmarks/cluster_calibration.py` makes the shipped tables from single pions and photons.
+`benchmarks/cluster_calibration.py` makes the shipped tables from single pions and photons,
+`benchmarks/electron_calibration.py` those of electrons and photons behind the tracker.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Calibration:
 
     Attributes:
         energy: nodes in the cluster's energy [GeV].
-        em_fraction: nodes in the share of the energy in the ECAL.
+        em_fraction: nodes in the share of the energy in the ECAL; for electrons and photons that
+            are put together, of the largest cluster.
         eta: nodes in |eta|.
         factors: one per node, in this order, the last index running fastest.
     """
@@ -173,7 +175,7 @@ def calibrate(
     Args:
         clusters: lists per event.
         cells: the calorimeter preset, or a table of one's own.
-        kind: for hadrons, or for electrons and photons.
+        kind: for hadrons, or for single electromagnetic clusters.
 
     Returns:
         The same clusters.

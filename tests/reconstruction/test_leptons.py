@@ -1,0 +1,99 @@
+"""Superclusters of electrons, their energies, and photons put together from their pieces."""
+
+import awkward as ak
+import numpy as np
+import pytest
+
+from fivesigma.geometry.calorimeters import ATLAS
+from fivesigma.reconstruction.cluster_calibration import Calibration
+from fivesigma.reconstruction.flow.leptons import Superclusters, electron_energies, superclusters
+from fivesigma.reconstruction.flow.table import Deposits, Tracks
+from fivesigma.reconstruction.leptons import merged_photons, photons
+
+
+def flat(value):
+    return Calibration((1.0, 100.0), (0.0, 1.0), (0.0, 5.0), (value,) * 8)
+
+
+def track(p, *, phi=0.0, calo_phi=0.0, error=0.01):
+    zero, one = np.zeros(1), np.ones(1)
+    return Tracks(
+        np.array([0, 1]), p * one, error * p * one, p * one, zero, phi * one, -one, zero, zero,
+        calo_phi * one,
+    )  # fmt: skip
+
+
+def clusters(*rows):
+    """Of (energy, eta, phi, share of the ECAL), one cell each."""
+    energy, eta, phi, share = np.array(rows).T
+    n = len(rows)
+    return Deposits(
+        np.array([0, n]), np.arange(n + 1), eta, phi, np.full(n, 0.02), np.full(n, 150.0), energy,
+        energy, share, eta, phi, np.ones(n, np.int64), energy,
+    )  # fmt: skip
+
+
+def made(tracks, calo, photon=None):
+    photon = np.ones(calo.eta.size, bool) if photon is None else np.array(photon)
+    return superclusters(tracks, calo, photon, np.ones(1, bool))
+
+
+def test_bremsstrahlung_lies_between_the_first_direction_and_the_hit():
+    calo = clusters(
+        (20.0, 0.0, 0.30, 1.0),  # where the electron arrives
+        (10.0, 0.01, 0.05, 1.0),  # a photon radiated early, along the first tangent
+        (5.0, 0.0, 0.50, 1.0),  # beyond the arc
+        (5.0, 0.1, 0.20, 1.0),  # beside it in eta
+    )
+    found, owner = made(track(28.0, phi=0.0, calo_phi=0.3), calo)
+    assert found.energy == pytest.approx([30.0])
+    assert found.share == pytest.approx([2 / 3])
+    assert owner.tolist() == [0, 0, -1, -1]
+
+
+def test_the_seed_may_be_the_photon_when_the_track_bends_away():
+    # the electron kept a twentieth of its momentum: its track meets the calorimeter far off
+    calo = clusters((38.0, 0.0, 0.0, 1.0), (2.0, 0.0, 0.4, 1.0))
+    found, _ = made(track(2.0, phi=0.0, calo_phi=0.4), calo)
+    assert found.energy == pytest.approx([40.0])
+    assert found.share == pytest.approx([0.95])
+
+
+def test_hadronic_energy_behind_is_added_up_and_no_seed_is_no_electron():
+    calo = clusters((20.0, 0.0, 0.0, 1.0), (8.0, 0.05, 0.05, 0.25))
+    found, _ = made(track(20.0), calo, [True, False])
+    assert found.behind == pytest.approx([6.0])
+    none, owner = made(track(20.0), calo, [False, False])
+    assert none.energy == pytest.approx([0.0]) and (owner < 0).all()
+
+
+def energies(energy, tracks, factor=1.0):
+    one = np.ones(1)
+    found = Superclusters(energy * one, one, 0 * one, 0 * one)
+    return [each[0] for each in electron_energies(found, tracks, ATLAS, flat(factor))]
+
+
+def test_energy_and_momentum_are_weighted_by_precision_where_they_agree():
+    sigma = float(ATLAS.ecal.sigma(50.0, 0.0))
+    value, error = energies(50.0, track(50.5, error=sigma / 50.5))
+    assert value == pytest.approx(50.25, abs=0.01)
+    assert error == pytest.approx(sigma / np.sqrt(2), rel=0.01)
+    assert energies(50.0, track(20.0))[0] == pytest.approx(50.0)  # it has radiated
+    assert energies(50.0, track(20.0), 1.1)[0] == pytest.approx(55.0)
+
+
+def test_pieces_of_a_conversion_are_one_photon():
+    columns = {
+        "pt": [30.0, 10.0, 8.0, 5.0], "eta": [0.5, 0.51, 0.5, 0.9], "phi": [3.1, -3.1, 2.9, 0.0],
+        "pt_error": [3.0, 4.0, 0.0, 1.0], "pdg_id": [22, 22, 130, 22], "charge": [0, 0, 0, 0],
+        "vertex": [-1, -1, -1, -1], "mass": [0.0, 0.0, 0.0, 0.0],
+    }  # fmt: skip
+    particles = ak.unflatten(ak.zip(columns, with_name="Momentum4D"), [4])
+    event, pt, _, phi, variance, behind, share = merged_photons(particles, 10.0).T
+    assert event.tolist() == [0] and pt == pytest.approx([40.0])
+    assert share == pytest.approx([0.75]) and variance == pytest.approx([25.0])
+    assert behind == pytest.approx([0.0])  # the hadron is further than 0.1
+    turned = (2 * np.pi - 6.2) * 0.25
+    assert phi == pytest.approx([3.1 + turned], abs=1e-6)
+    found = photons(particles, np.zeros((1, 2)), flat(1.02))
+    assert found.pt[0].to_list() == pytest.approx([40.8])
