@@ -219,13 +219,13 @@ def _cms(low: float, high: float, pt: tuple[float, ...], d0: tuple[float, ...]) 
 
 
 # Like CMS in Run 1, positions after JINST 3 S08004. Published: isolated muons in three ranges of
-# |eta| (arXiv:1405.6569, figs. 15 and 16, as digitised in Delphes' table trackResolutionCMS, bins
+# |eta| (arXiv:1405.6569, figures as digitised in Delphes' table trackResolutionCMS, bins
 # of pT around 1, 3.3, 9, 30 and 100 GeV), where the object-level response has its d0 from. Its two
 # terms for sigma(pT)/pT, 1 (+) 0.01 % pT in the centre, are not this tracker's: at high pT they
 # are twice as good as measured. Below 1 GeV the figure's sigma(pT)/pT rises, by a third at 0.55
 # GeV, which scattering alone does not make. Resolutions and material are fitted: strips 49 and 55
 # um in the barrel, where pitches / sqrt(12) are 23-34 and 35-53 um, 100 um in the end caps (28-53
-# um); the budget is 0.65 X0 at eta = 0, 1.9 at 1, 2.4 at 1.45, where CMS has 0.4, 1.2 and 1.8: a
+# um); the budget is 0.65 X0 at eta = 0, 1.9 at 1, 2.4 at 1.45; CMS has 0.4 at 0, 1.8 at most: a
 # quarter of that makes up for Highland's formula applied layer by layer. Wheels of the end caps
 # lack inner rings the further out they stand. Ratio of layers to published at these momenta:
 #   sigma(pT)  0-0.9    : 0.93 1.05 1.08 1.03 0.96
