@@ -34,6 +34,10 @@ COLLECTIONS = (
 )  # fmt: skip
 
 
+#: charged particles of other vertices from which on an event has pile-up
+_OTHERS = 20
+
+
 @dataclass(frozen=True)
 class ReconstructionOptions:
     """Options of the classical chain.
@@ -130,13 +134,21 @@ def physics_objects(
     hard = ak.with_field(hard, ak.local_index(hard), "index")
     single = _isolated(hard, own, options)
     table = jet_response(detector.name) if options.calibrate_jets else None
-    jets = calibrated_jets(hard[~single], rho, table, options.jet_pt_min)
+    of_pileup = rho * _crowded(particles)[:, None]
+    jets = calibrated_jets(hard[~single], of_pileup, table, options.jet_pt_min)
     within = ak.flatten(jets.constituents.index, axis=2)
     hard = ak.with_field(hard, _members(hard, within), "in_jet")
-    met = missing_momentum(hard, jets)
+    met = missing_momentum(hard, jets, of_pileup)
     found = taus(jets)
     kept = jets[[name for name in jets.fields if name != "constituents"]]
     return {**own, "taus": found, "jets": kept, "met": met}
+
+
+def _crowded(particles: ak.Array) -> np.ndarray:
+    """Events (E,) with pile-up: charged particles of other vertices, more than decays in flight
+    leave."""
+    other = (particles.charge != 0) & (particles.vertex > 0)
+    return ak.to_numpy(ak.sum(other, axis=1)) >= _OTHERS
 
 
 def _members(lists: ak.Array, index: ak.Array) -> ak.Array:

@@ -13,6 +13,8 @@ _ANGLE = 0.03
 #: is lost below thresholds, without a track or beside the acceptance; S^2 then has the median of
 #: a chi2 distribution in Z -> ll of the atlas preset
 _SOFT = 0.43
+#: likewise over sqrt(rho / GeV), the sum of both densities of pile-up
+_PILEUP = 3.8
 
 
 def _xy(objects: ak.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +35,9 @@ def _covariance(objects: ak.Array, angle: ak.Array) -> np.ndarray:
     return np.stack([ak.to_numpy(ak.sum(term, axis=1)) for term in terms], axis=1)
 
 
-def missing_momentum(particles: ak.Array, jets: ak.Array) -> ak.Array:
+def missing_momentum(
+    particles: ak.Array, jets: ak.Array, rho: np.ndarray | None = None
+) -> ak.Array:
     """Missing transverse momentum of each event.
 
     The negative sum of the jets, calibrated, and of all particles that are in none of them. With V
@@ -49,6 +53,7 @@ def missing_momentum(particles: ak.Array, jets: ak.Array) -> ak.Array:
         particles: lists per event of the hard collision, with `pt phi charge pdg_id pt_error` and
             `in_jet`.
         jets: lists per event with `pt phi pt_error`.
+        rho: (E, 2) of pile-up, as from `surroundings.density`, 0 for events without; None: none.
 
     Returns:
         (E,) records: `pt` [GeV], `phi`, `sum_et` [GeV], `significance`, `xx xy yy` of V [GeV^2].
@@ -59,6 +64,8 @@ def missing_momentum(particles: ak.Array, jets: ak.Array) -> ak.Array:
     v += _covariance(jets, ak.full_like(jets.pt, _ANGLE)) + (1.0, 0.0, 1.0)
     soft = loose[(abs(loose.pdg_id) != 11) & (abs(loose.pdg_id) != 13)]
     v += _SOFT**2 * ak.to_numpy(ak.sum(soft.pt, axis=1))[:, None] * np.array([1.0, 0.0, 1.0])
+    if rho is not None:
+        v += _PILEUP**2 * rho.sum(axis=1)[:, None] * np.array([1.0, 0.0, 1.0])
     xx, xy, yy = v.T
     x, y = (each.astype(np.float64) for each in sums)
     square = (yy * x**2 - 2 * xy * x * y + xx * y**2) / (xx * yy - xy**2)
