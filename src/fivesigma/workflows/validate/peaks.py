@@ -109,7 +109,7 @@ class _Peak:
     real: str = ""
 
 
-_LINE = {"shape": "breit-wigner-crystal-ball", "fixed": {"n": 2.0, "gamma": 2.4955}}
+_LINE, _GAMMA = "breit-wigner-crystal-ball", {"n": 2.0, "gamma": 2.4955}
 _HIGGS = ("25:m0 = 125.2",)
 
 
@@ -131,11 +131,11 @@ _PEAKS = (
     ),
     _Peak(
         "z_mumu", r"$Z \to \mu\mu$", r"$m_{\mu\mu}$", _z(13), 2500, 91.188, (70.0, 110.0),
-        _of_muons, **_LINE, real="Zmumu_Run2011A.csv",
+        _of_muons, shape=_LINE, fixed=_GAMMA, real="Zmumu_Run2011A.csv",
     ),
     _Peak(
         "z_ee", r"$Z \to ee$", r"$m_{ee}$", _z(11), 2500, 91.188, (70.0, 110.0),
-        _of_electrons, **_LINE, real="Zee_Run2011A.csv",
+        _of_electrons, shape=_LINE, fixed=_GAMMA, real="Zee_Run2011A.csv",
     ),
     _Peak(
         "h_gammagamma", r"$H \to \gamma\gamma$", r"$m_{\gamma\gamma}$",
