@@ -24,7 +24,7 @@ from fivesigma.plots.style import (
     styled,
 )
 
-__all__ = ["Series", "compared", "curves", "shares", "spectra"]
+__all__ = ["Series", "compared", "curves", "measured", "shares", "spectra"]
 
 Array = NDArray[np.float64]
 
@@ -184,6 +184,40 @@ def curves(x: Array, lines: Mapping[str, Array], xlabel: str, ylabel: str) -> Fi
                   linestyle=LINES[index % len(LINES)], label=plain(name))  # fmt: skip
     highest = max(float(values.max()) for values in lines.values())
     axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]), ylim=(0, 1.25 * highest))
+    legend(axes)
+    return figure
+
+
+@styled
+def measured(
+    series: Mapping[str, tuple[Array, Array, Array]], xlabel: str, ylabel: str, *,
+    line: float | None = None, xlog: bool = True,
+) -> Figure:  # fmt: skip
+    """Points with errors, from zero upwards.
+
+    Args:
+        series: name -> x, y and error, (N,) each; NaN: no point.
+        xlabel: of the abscissa, with its unit.
+        ylabel: of the ordinate, with its unit.
+        line: where it should be.
+        xlog: logarithmic abscissa.
+
+    Raises:
+        ValueError: nothing to draw.
+    """
+    refuse_empty("series", series)
+    figure, axes = canvas()
+    if line is not None:
+        axes.axhline(line, color=INK, linewidth=0.8)
+    for index, (name, (x, y, error)) in enumerate(series.items()):
+        axes.errorbar(x, y, error, label=plain(name), fmt=MARKERS[index % len(MARKERS)],
+                      color=PALETTE[index % len(PALETTE)], elinewidth=1.0,
+                      markersize=4.5)  # fmt: skip
+    highest = max(float(np.nanmax(y, initial=0.0)) for _, y, _ in series.values())
+    if xlog:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.4 * highest))
     legend(axes)
     return figure
 

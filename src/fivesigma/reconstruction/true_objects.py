@@ -13,17 +13,22 @@ __all__ = ["true_jets", "true_leptons", "true_taus"]
 _NEUTRINOS = (12, 14, 16)
 
 
-def true_leptons(truth: ak.Array, pdg_id: int, pt_min: float = 5.0) -> ak.Array:
-    """Stable leptons or photons that are isolated: less than 20 % of their pT within 0.3.
+def true_leptons(
+    truth: ak.Array, pdg_id: int, pt_min: float = 5.0, *, isolated: bool = True
+) -> ak.Array:
+    """Stable leptons or photons, isolated: with less than 20 % of their pT within 0.3.
 
     Args:
         truth: lists of particles per event.
         pdg_id: 11, 13 or 22.
         pt_min: least pT [GeV].
+        isolated: False: all, also those of the decays of hadrons.
     """
     final = _visible(truth)
     final = ak.with_field(final, ak.local_index(final), "row")
     chosen = final[(abs(final.pdg_id) == pdg_id) & (final.pt > pt_min)]
+    if not isolated:
+        return chosen
     pairs = ak.cartesian({"a": chosen[_PLACE], "b": final[[*_PLACE, "pt"]]}, nested=True)
     turned = (pairs.a.phi - pairs.b.phi + np.pi) % (2 * np.pi) - np.pi
     apart = np.sqrt((pairs.a.eta - pairs.b.eta) ** 2 + turned**2)

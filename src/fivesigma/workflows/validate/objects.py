@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import awkward as ak
 import numpy as np
+from matplotlib.figure import Figure
 
 from fivesigma.detector.mixing import library, mix, spread
 from fivesigma.detector.signals import measure, stable, transport
@@ -16,11 +17,13 @@ from fivesigma.metrics.objects import (
     Fractions,
     Spread,
     efficiency,
-    fake_rate,
+    fraction,
     jet_ratios,
+    match,
     mean_and_width,
     missing_resolution,
 )
+from fivesigma.plots.validation import measured
 from fivesigma.reconstruction.classical import reconstruct_signals
 from fivesigma.reconstruction.true_objects import true_jets, true_leptons, true_taus
 from fivesigma.results import Number, Result, Table
@@ -44,6 +47,12 @@ _OBJECTS: dict[str, tuple[tuple[float, ...], float]] = {
     "taus": ((20, 40, 200), 0.2),
     "jets": ((20, 30, 50, 100, 300), 0.3),
 }
+_NUMBERS = {"electrons": 11, "muons": 13, "photons": 22}
+#: largest isolation of leptons and photons, and hadronic energy beside photons over their own
+_ISOLATION, _LEAKAGE = 0.2, 0.2
+#: objects that ttbar events have too few of -> events in which their efficiency is found
+_SIGNALS = {"photons": ("h-gammagamma", 150), "taus": ("z-tautau", 150)}
+_SHARES = ("efficiency", "fake rate", "non-prompt")
 _JETS = np.array([20.0, 30.0, 50.0, 80.0, 120.0, 300.0])
 _SUM_ET = np.array([0.0, 300.0, 500.0, 800.0, 1200.0, 2500.0])
 
@@ -83,31 +92,31 @@ def objects(setting: Setting) -> Result:
     """Efficiency and fake rate of each object, jets by pT, missing momentum by sum ET."""
     numbers: dict[str, Number] = {}
     rows: dict[str, list[tuple[str | Number, ...]]] = {"objects": [], "jets": [], "met": []}
+    drawn: dict[str, dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
     for pileup in _PILEUP:
-        truth, found = _sample(setting, pileup)
-        for name, (edges, cone) in _OBJECTS.items():
-            bins = np.array(edges, float)
-            pair = _true(name, truth), found[name][abs(found[name].eta) < _ETA_MAX]
-            good, wrong = efficiency(*pair, bins, cone), fake_rate(*pair, bins, cone)
-            for label, one, two in zip(_labels(bins), _shares(good), _shares(wrong), strict=True):
+        truth, found = _sample(setting, pileup, "ttbar", _EVENTS)
+        for name in _OBJECTS:
+            for label, *values in _fractions(name, setting, pileup, (truth, found)):
                 key = f"objects/{name}/pileup_{pileup}/pt_{label}"
-                numbers |= {f"{key}/efficiency": one, f"{key}/fake_rate": two}
-                rows["objects"].append((name, f"{pileup}", label, one, two))
-        measured, true, eta = jet_ratios(true_jets(truth), found["jets"])
-        here = np.abs(eta) < _ETA_MAX
-        jets = mean_and_width((measured / true)[here], true[here], _JETS)
+                numbers |= {f"{key}/{what.replace(' ', '_')}": value
+                            for what, value in zip(_SHARES, values, strict=True)}  # fmt: skip
+                rows["objects"].append((name, f"{pileup}", label, *values))
+        true_pt, ratio = _ratios(truth, found["jets"])
+        jets = mean_and_width(ratio, true_pt, _JETS)
         met = missing_resolution(truth, found["met"], _SUM_ET)
-        for what, widths, edges_, unit in (
-            ("jets", jets, _JETS, ""),
-            ("met", met, _SUM_ET, "GeV"),
-        ):
-            for label, middle, width in _spreads(widths, edges_, unit):
+        for what, widths, edges, unit in (("jets", jets, _JETS, ""), ("met", met, _SUM_ET, "GeV")):
+            for label, middle, width in _spreads(widths, edges, unit):
                 key = f"objects/{what}/pileup_{pileup}/{label}"
                 numbers |= {f"{key}/median": middle, f"{key}/resolution": width}
                 rows[what].append((f"{pileup}", label, middle, width))
+            for part in ("median", "width"):
+                drawn.setdefault(f"{what} {part}", {})[f"pile-up {pileup}"] = (
+                    0.5 * (edges[1:] + edges[:-1]), getattr(widths, part),
+                    getattr(widths, f"{part}_error"),
+                )  # fmt: skip
     tables = {
         "Efficiency and fake rate": Table(
-            ("object", "pile-up", "pT [GeV]", "efficiency", "fake rate"), tuple(rows["objects"])
+            ("object", "pile-up", "pT [GeV]", *_SHARES), tuple(rows["objects"])
         ),
         "Jets: measured over true pT": Table(
             ("pile-up", "true pT [GeV]", "median", "resolution"), tuple(rows["jets"])
@@ -116,19 +125,83 @@ def objects(setting: Setting) -> Result:
             ("pile-up", "sum ET [GeV]", "median", "resolution"), tuple(rows["met"])
         ),
     }
+    name = setting.detector.name
+    figures = {
+        f"Jet response, {name}": measured(
+            drawn["jets median"], "true pT [GeV]", "measured over true pT", line=1.0
+        ),
+        f"Jet resolution, {name}": measured(
+            drawn["jets width"], "true pT [GeV]", "resolution of pT"
+        ),
+        f"Missing momentum, {name}": measured(
+            drawn["met width"], "sum ET [GeV]", "resolution of a component [GeV]", xlog=False
+        ),
+        f"Efficiencies, {name}": _efficiencies(rows["objects"]),
+    }
     return Result(
-        f"Objects of the classical chain, {setting.detector.name}", numbers, {}, tables,
+        f"Objects of the classical chain, {name}", numbers, figures, tables,
         f"{setting.count(_EVENTS)} ttbar events with 0 and with 40 collisions of pile-up on "
-        f"average, |eta| < {_ETA_MAX:g}. Efficiency: of true isolated leptons and photons, of "
-        "hadronic taus and of particle jets; fakes: reconstructed ones without a true one nearby. "
-        "Resolution: half of the central 68.3 %.",
+        f"average, |eta| < {_ETA_MAX:g}; efficiencies of taus in Z and of photons in Higgs "
+        "decays. Efficiency: of true isolated leptons and photons, of hadronic taus and of "
+        "particle jets. Leptons and photons count where isolated. Non-prompt: from decays of "
+        "hadrons; fake: neither. Resolution: half of the central 68.3 %.",
     )  # fmt: skip
 
 
-def _sample(setting: Setting, pileup: int) -> tuple[ak.Array, dict[str, ak.Array]]:
+def _fractions(
+    name: str, setting: Setting, pileup: int, ttbar: tuple[ak.Array, dict[str, ak.Array]]
+) -> Iterator[tuple[str, Number, Number, Number]]:
+    """Bin of pT, efficiency, fake rate and share of non-prompt ones."""
+    edges, cone = np.array(_OBJECTS[name][0], float), _OBJECTS[name][1]
+    process, events = _SIGNALS.get(name, ("ttbar", _EVENTS))
+    truth, found = ttbar if process == "ttbar" else _sample(setting, pileup, process, events)
+    good = efficiency(_true(name, truth), _selected(name, found), edges, cone)
+    truth, found = ttbar
+    chosen = _selected(name, found)
+    prompt = match(chosen, _true(name, truth), cone) >= 0
+    decays = ak.zeros_like(prompt)
+    if name in _NUMBERS:
+        every = true_leptons(truth, _NUMBERS[name], 2.0, isolated=False)
+        decays = (match(chosen, every, cone) >= 0) & ~prompt
+    pt = ak.to_numpy(ak.flatten(chosen.pt))
+    wrong, other = (
+        fraction(ak.to_numpy(ak.flatten(each)), pt, edges) for each in (~prompt & ~decays, decays)
+    )
+    shares = (_shares(each) for each in (good, wrong, other))
+    yield from zip(_labels(edges), *shares, strict=True)
+
+
+def _selected(name: str, found: dict[str, ak.Array]) -> ak.Array:
+    """Objects as an analysis takes them: within the trackers, leptons and photons isolated."""
+    chosen = found[name][abs(found[name].eta) < _ETA_MAX]
+    if name in _NUMBERS:
+        chosen = chosen[chosen.isolation < _ISOLATION]
+    return chosen[chosen.leakage < _LEAKAGE] if name == "photons" else chosen
+
+
+def _ratios(truth: ak.Array, jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
+    """True pT [GeV] and measured over true pT of matched jets, (N,) each."""
+    pt, true, eta = jet_ratios(true_jets(truth), jets)
+    here = np.abs(eta) < _ETA_MAX
+    return true[here], (pt / true)[here]
+
+
+def _efficiencies(rows: list[tuple[str | Number, ...]]) -> Figure:
+    """Efficiency of each object and pile-up, at the middle of its bins."""
+    series = {}
+    for name, pileup in dict.fromkeys((row[0], row[1]) for row in rows):
+        own = [row[3] for row in rows if row[:2] == (name, pileup)]
+        edges = np.array(_OBJECTS[str(name)][0], float)
+        values = np.array([(n.value, n.uncertainty) for n in own if isinstance(n, Number)]).T
+        series[f"{name}, pile-up {pileup}"] = (np.sqrt(edges[1:] * edges[:-1]), *values)
+    return measured(series, "pT [GeV]", "efficiency", line=1.0)
+
+
+def _sample(
+    setting: Setting, pileup: int, process: str, events: int
+) -> tuple[ak.Array, dict[str, ak.Array]]:
     parts = list(reconstructed(
-        Generation("ttbar"), setting.count(_EVENTS), setting.detector, setting.seed, pileup,
-        _POOL,
+        Generation(process), setting.count(events), setting.detector, setting.seed, pileup, _POOL,
     ))  # fmt: skip
     truth = ak.concatenate([each for each, _ in parts])
     names = (*_OBJECTS, "met")
@@ -136,9 +209,8 @@ def _sample(setting: Setting, pileup: int) -> tuple[ak.Array, dict[str, ak.Array
 
 
 def _true(name: str, truth: ak.Array) -> ak.Array:
-    numbers = {"electrons": 11, "muons": 13, "photons": 22}
-    if name in numbers:
-        found = true_leptons(truth, numbers[name])
+    if name in _NUMBERS:
+        found = true_leptons(truth, _NUMBERS[name])
     else:
         found = true_jets(truth) if name == "jets" else true_taus(truth)
     return found[abs(found.eta) < _ETA_MAX]
