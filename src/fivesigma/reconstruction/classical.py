@@ -13,7 +13,7 @@ import numpy as np
 
 from fivesigma.events import with_pileup
 from fivesigma.geometry import Detector
-from fivesigma.reconstruction.cluster_calibration import calibrate
+from fivesigma.reconstruction.cluster_calibration import calibrate, load
 from fivesigma.reconstruction.clusters import ClusterOptions, clusters
 from fivesigma.reconstruction.flow import FlowOptions, energy_flow
 from fivesigma.reconstruction.jet_calibration import calibrated_jets
@@ -128,7 +128,7 @@ def physics_objects(
     own = {
         "muons": isolated_muons(muons, particles, rho),
         "electrons": electrons(particles, tracks, rho),
-        "photons": photons(particles, rho),
+        "photons": photons(particles, rho, load(detector.name, "photons")),
     }
     hard = particles[particles.vertex <= 0]
     hard = ak.with_field(hard, ak.local_index(hard), "index")
