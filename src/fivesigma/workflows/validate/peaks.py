@@ -140,7 +140,7 @@ _PEAKS = (
     _Peak(
         "h_gammagamma", r"$H \to \gamma\gamma$", r"$m_{\gamma\gamma}$",
         Generation("h-gammagamma", mpi=False, extra=_HIGGS), 1500, 125.2, (105.0, 140.0),
-        _of_photons,
+        _of_photons, "double-crystal-ball", {"n": 3.0, "high_n": 3.0},
     ),
     _Peak(
         "h_4l", r"$H \to 4\ell$", r"$m_{4\ell}$",
@@ -179,7 +179,8 @@ def peaks(setting: Setting) -> Result:
     result = section(
         "Mass peaks", checks, figures,
         "Fitted event by event: neutral pions of 1.5 to 3 GeV, whose photons lie well apart, by a "
-        "Gaussian over an exponential, J/psi and Higgs bosons by a Crystal Ball, Z by a "
+        "Gaussian over an exponential, J/psi and H to 4 l by a Crystal Ball, H to gamma gamma "
+        "by a double-sided one, Z by a "
         "Breit-Wigner of the Z's width smeared by a Crystal Ball; the real Z of CMS by the same "
         "shape and an exponential background. The tail of the Crystal Ball takes up photons that "
         "leptons radiate.",
