@@ -54,7 +54,7 @@ def test_numbers_are_means_over_the_repeats(learned, sample):
     assert number.uncertainty == pytest.approx(np.hypot(statistical, spread))
     written = json.loads((out / "results.json").read_text())
     assert written["pfn-20/auc"]["value"] == number.value
-    assert [path.suffix for path in (out / "figures").iterdir()] == [".svg"]
+    assert len(list((out / "figures").glob("*.svg"))) == 1
 
 
 def test_repeated_it_goes_on_and_with_other_options_it_stops(learned, sample, monkeypatch):
