@@ -6,7 +6,6 @@ import pytest
 
 from fivesigma.metrics.objects import (
     efficiency,
-    fake_rate,
     fraction,
     jet_ratios,
     match,
@@ -26,11 +25,10 @@ def test_the_nearest_is_matched_across_the_seam_of_azimuth():
     assert match(true, found).to_list() == [[0, -1], [-1]]
 
 
-def test_efficiency_and_fake_rate_count_what_is_matched():
+def test_efficiency_counts_what_is_matched():
     true = objects([(20.0, 0.0, 0.0), (30.0, 1.0, 0.0)])
     found = objects([(21.0, 0.0, 0.0), (25.0, -2.0, 0.0), (26.0, -1.0, 0.0)])
     assert efficiency(true, found, np.array([0.0, 100.0])).value[0] == 0.5
-    assert fake_rate(true, found, np.array([0.0, 100.0])).value[0] == pytest.approx(2 / 3)
 
 
 def test_intervals_are_those_of_clopper_and_pearson():

@@ -56,13 +56,11 @@ def library(left: Left, truth: ak.Array) -> dict[str, ak.Array]:
     fields = {"mother": np.full(len(flat), -1, np.int32), "vertex": np.zeros(len(flat), np.int16)}
     for name, values in fields.items():
         flat = ak.with_field(flat, values, name)
-    own = {name: ak.to_numpy(ak.flatten(left.segments[name])) for name in left.segments.fields}
-    own["event"] = np.repeat(np.arange(n_events), ak.to_numpy(ak.num(left.segments)))
     each = left.contributions._asdict()
     return {
         "hits": lists("hits", _renamed(left.hits, first, place), n_events),
         "deposits": lists("deposits", _summed(_renamed(each, first, place)), n_events),
-        "segments": lists("segments", _renamed(own, first, place), n_events),
+        "segments": lists("segments", _renamed(_columns(left.segments), first, place), n_events),
         "pileup": ak.unflatten(flat, number),
     }
 
@@ -71,6 +69,12 @@ def _kept(hits: Mapping[str, np.ndarray], first: np.ndarray, n: int) -> np.ndarr
     """Which rows of truth (N,) have enough hits of their own."""
     own = (hits["truth"] >= 0) & ~hits["secondary"].astype(bool)
     return np.bincount((first[hits["event"]] + hits["truth"])[own], minlength=n) >= _HITS_MIN
+
+
+def _columns(of: ak.Array) -> dict[str, np.ndarray]:
+    """Flat columns of lists per event, `event` among them."""
+    columns = {name: ak.to_numpy(ak.flatten(of[name])) for name in of.fields}
+    return columns | {"event": np.repeat(np.arange(len(of)), ak.to_numpy(ak.num(of)))}
 
 
 def _renamed(
@@ -84,7 +88,9 @@ def _renamed(
 
 def _summed(each: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Energies of the same particle, or of all that are not kept, in the same cell."""
-    depths, cells, names = (int(each[name].max(initial=0)) + 2 for name in _KEYS[1:])
+    depths, cells, names = (
+        int(each[name].max(initial=0)) + 2 for name in ("depth", "cell", "truth")
+    )
     key = ((each["event"] * depths + each["depth"]) * cells + each["cell"]) * names
     key, row = np.unique(key + each["truth"] + 1, return_inverse=True)
     return {
@@ -95,9 +101,6 @@ def _summed(each: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         "energy": np.bincount(row, each["energy"], len(key)),
         "visible": np.bincount(row, each["visible"], len(key)),
     }
-
-
-_KEYS = ("event", "depth", "cell", "truth")
 
 
 def mix(
@@ -140,12 +143,10 @@ def mix(
 
     more = gathered("deposits")
     contributions = Contributions(*(more[name] for name in Contributions._fields))
-    own = {name: ak.to_numpy(ak.flatten(left.segments[name])) for name in left.segments.fields}
-    own["event"] = np.repeat(np.arange(n_events), ak.to_numpy(ak.num(left.segments)))
     mixed = Left(
         _joined(left.hits, gathered("hits")),
         merge([left.contributions, contributions]),
-        lists("segments", _joined(own, gathered("segments")), n_events),
+        lists("segments", _joined(_columns(left.segments), gathered("segments")), n_events),
         left.balance,
     )
     number = np.arange(len(picks)) - np.repeat(np.cumsum(collisions) - collisions, collisions) + 1

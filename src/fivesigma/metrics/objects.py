@@ -17,7 +17,6 @@ __all__ = [
     "Fractions",
     "Spread",
     "efficiency",
-    "fake_rate",
     "fraction",
     "jet_ratios",
     "match",
@@ -83,12 +82,6 @@ def efficiency(true: ak.Array, found: ak.Array, edges: np.ndarray, cone: float =
     """Share of true objects with a reconstructed one within a cone, in bins of true pT [GeV]."""
     matched = ak.to_numpy(ak.flatten(match(true, found, cone))) >= 0
     return fraction(matched, ak.to_numpy(ak.flatten(true.pt)), edges)
-
-
-def fake_rate(true: ak.Array, found: ak.Array, edges: np.ndarray, cone: float = 0.1) -> Fractions:
-    """Share of reconstructed objects without a true one, in bins of measured pT [GeV]."""
-    wrong = ak.to_numpy(ak.flatten(match(found, true, cone))) < 0
-    return fraction(wrong, ak.to_numpy(ak.flatten(found.pt)), edges)
 
 
 def mean_and_width(

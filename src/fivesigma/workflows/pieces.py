@@ -15,7 +15,7 @@ from fivesigma.datasets import Shard
 from fivesigma.formats import Source, open_file
 from fivesigma.workflows.selection import Selection
 
-__all__ = ["Opening", "Plan", "close", "cut", "labels_of"]
+__all__ = ["PER_FILE", "Opening", "Plan", "close", "cut", "labels_of"]
 
 #: memory that a process takes before it has read anything [bytes]
 _BASE = 330e6
@@ -24,7 +24,7 @@ _COPIES = 10
 #: memory of the columns in one shard, if so much may be used [bytes]
 _SHARD = 200e6
 #: numbers of entries without their own: file * this + entry
-_PER_FILE = 1 << 40
+PER_FILE = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Plan:
         stop = stop if few is None else min(stop, start + few)
         source = _source(self.files[file], self.opening)
         events = source.read(self.selection.reads(source), start, stop)
-        number = np.arange(start, stop, dtype=np.uint64) + np.uint64(file * _PER_FILE)
+        number = np.arange(start, stop, dtype=np.uint64) + np.uint64(file * PER_FILE)
         try:
             events = self.selection(events, number)
         except ValueError as error:

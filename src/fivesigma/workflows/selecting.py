@@ -20,6 +20,7 @@ from fivesigma.search.selected import NOMINAL, Selected
 from fivesigma.search.selection import Selecting, selecting
 from fivesigma.storage import remove_temporaries, write_file
 from fivesigma.workers import map_unordered
+from fivesigma.workflows.pieces import PER_FILE
 from fivesigma.workflows.steps import Checksums, key_of
 
 __all__ = ["Chosen", "select_all"]
@@ -32,8 +33,6 @@ _COPIES = 12
 _BASE = 350e6
 #: most memory of the columns of one piece: more makes nothing faster [bytes]
 _PIECE = 100e6
-#: numbers of events: file * this + entry
-_PER_FILE = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -184,7 +183,7 @@ def _one_piece(piece: tuple[_Task, int, int, int]) -> int:
     if do is None:
         return 0
     source = _source(task.paths[file], given.tree, given.format)
-    number = np.arange(start, stop, dtype=np.uint64) + np.uint64(file * _PER_FILE)
+    number = np.arange(start, stop, dtype=np.uint64) + np.uint64(file * PER_FILE)
     try:
         selected = do(source.read(do.reads(source.fields), start, stop), number)
     except ValueError as error:

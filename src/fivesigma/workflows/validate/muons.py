@@ -62,11 +62,11 @@ def muon_resolutions(setting: Setting) -> Result:
         for kind in ("standalone", "combined"):
             expected = []
             for pt, row in zip(_MOMENTA, rows, strict=True):
-                sigma, bar = stations.resolution(pt, middle), 0.15
+                sigma = stations.resolution(pt, middle)
                 if kind == "combined":
-                    sigma, bar = _combined(stations, pt, middle, tracker(pt))
+                    sigma = _combined(stations, pt, middle, tracker(pt))
                 expected.append(sigma)
-                checks.append(Check(f"muons/{kind}/{region}/pt_{pt:g}", row[kind], sigma, bar))
+                checks.append(Check(f"muons/{kind}/{region}/pt_{pt:g}", row[kind], sigma, 0.15))
             numbers = [(row[kind].value, row[kind].uncertainty) for row in rows]
             values, errors = np.array(numbers).T
             series.append(
@@ -80,24 +80,21 @@ def muon_resolutions(setting: Setting) -> Result:
         "Muons from the origin through tracker, calorimeters and muon system, in q/pT. Combined: "
         "reference is the published figure, or else the weighted mean of the two published "
         "formulae, that of the tracker as fitted to the preset's published points at the nearest "
-        "|eta|. In a yoke a track's direction helps the muon system, too: where the muon system "
-        "counts, the mean is shown only.",
+        "|eta|. In a yoke a track's direction helps the muon system, too, so that the mean is too "
+        "wide as soon as the muon system counts.",
     )  # fmt: skip
 
 
-def _combined(stations: MuonSystem, pt: float, eta: float, tracker: float) -> tuple[float, float]:
-    """What sigma(pT)/pT of both together is compared with, and the bar.
+def _combined(stations: MuonSystem, pt: float, eta: float, tracker: float) -> float:
+    """What sigma(pT)/pT of both together is compared with: the published figure, if there is one.
 
-    The weighted mean of both momenta is what they give where they know of nothing in common. In a
-    yoke, where azimuth and momentum are correlated, it is too much as soon as the muon system
-    counts.
+    Else the weighted mean of both momenta, which is what they give where they know of nothing in
+    common.
     """
     for eta_max, momentum, sigma in stations.combined:
         if eta <= eta_max and pt == momentum:
-            return sigma, 0.15
-    alone = stations.resolution(pt, eta)
-    judged = stations.field == "toroid" or tracker < 0.5 * alone
-    return (alone**-2 + tracker**-2) ** -0.5, 0.15 if judged else np.inf
+            return sigma
+    return float((stations.resolution(pt, eta) ** -2 + tracker**-2) ** -0.5)
 
 
 def _published(rows: tuple[Published, ...], eta: float) -> Callable[[float], float]:
