@@ -106,6 +106,7 @@ def compared(
 def _ticks(axes: Axes, below: Axes, xlog: bool, ylog: bool) -> None:
     """Plain numbers on logarithmic axes, room around the points."""
     axes.margins(x=0.06, y=0.12 if ylog else 0.25)
+    below.margins(x=0.06)
     if xlog:
         axes.set_xscale("log")
         below.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -191,9 +192,9 @@ def curves(x: Array, lines: Mapping[str, Array], xlabel: str, ylabel: str) -> Fi
 @styled
 def measured(
     series: Mapping[str, tuple[Array, Array, Array]], xlabel: str, ylabel: str, *,
-    line: float | None = None, xlog: bool = True,
+    line: float | None = None, xlog: bool = True, reach: float = 0.0,
 ) -> Figure:  # fmt: skip
-    """Points with errors, from zero upwards.
+    """Points with errors; those of the same place stand a little beside each other.
 
     Args:
         series: name -> x, y and error, (N,) each; NaN: no point.
@@ -201,6 +202,7 @@ def measured(
         ylabel: of the ordinate, with its unit.
         line: where it should be.
         xlog: logarithmic abscissa.
+        reach: half the range of the ordinate about the line; 0: from zero upwards.
 
     Raises:
         ValueError: nothing to draw.
@@ -209,15 +211,25 @@ def measured(
     figure, axes = canvas()
     if line is not None:
         axes.axhline(line, color=INK, linewidth=0.8)
+    middle = (len(series) - 1) / 2
     for index, (name, (x, y, error)) in enumerate(series.items()):
-        axes.errorbar(x, y, error, label=plain(name), fmt=MARKERS[index % len(MARKERS)],
+        aside = x * 1.02 ** (index - middle)
+        axes.errorbar(aside, y, error, label=plain(name), fmt=MARKERS[index % len(MARKERS)],
                       color=PALETTE[index % len(PALETTE)], elinewidth=1.0,
                       markersize=4.5)  # fmt: skip
-    highest = max(float(np.nanmax(y, initial=0.0)) for _, y, _ in series.values())
+    x = np.concatenate([x[np.isfinite(y)] for x, y, _ in series.values()])
+    low, high = float(x.min()), float(x.max())
     if xlog:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.4 * highest))
+        axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:g}"[0] in "235"
+                                       else "")  # fmt: skip
+        axes.set_xlim(low / 1.25, high * 1.25)
+    else:
+        axes.set_xlim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+    highest = max(float(np.nanmax(y + error, initial=0.0)) for _, y, error in series.values())
+    bounds = (line - reach, line + reach) if line is not None and reach else (0, 1.4 * highest)
+    axes.set(xlabel=xlabel, ylabel=ylabel, ylim=bounds)
     legend(axes)
     return figure
 

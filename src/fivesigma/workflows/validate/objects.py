@@ -54,7 +54,7 @@ _ISOLATION, _LEAKAGE = 0.2, 0.2
 _SIGNALS = {"photons": ("h-gammagamma", 150), "taus": ("z-tautau", 150)}
 _SHARES = ("efficiency", "fake rate", "non-prompt")
 _JETS = np.array([20.0, 30.0, 50.0, 80.0, 120.0, 300.0])
-_SUM_ET = np.array([0.0, 300.0, 500.0, 800.0, 1200.0, 2500.0])
+_SUM_ET = np.array([0.0, 300.0, 500.0, 800.0, 1200.0, 1600.0, 2000.0, 2500.0])
 
 
 def reconstructed(
@@ -128,7 +128,7 @@ def objects(setting: Setting) -> Result:
     name = setting.detector.name
     figures = {
         f"Jet response, {name}": measured(
-            drawn["jets median"], "true pT [GeV]", "measured over true pT", line=1.0
+            drawn["jets median"], "true pT [GeV]", "measured over true pT", line=1.0, reach=0.3
         ),
         f"Jet resolution, {name}": measured(
             drawn["jets width"], "true pT [GeV]", "resolution of pT"
@@ -136,8 +136,11 @@ def objects(setting: Setting) -> Result:
         f"Missing momentum, {name}": measured(
             drawn["met width"], "sum ET [GeV]", "resolution of a component [GeV]", xlog=False
         ),
-        f"Efficiencies, {name}": _efficiencies(rows["objects"]),
     }
+    for pileup in _PILEUP:
+        figures[f"Efficiencies with pile-up {pileup}, {name}"] = _efficiencies(
+            [row for row in rows["objects"] if row[1] == f"{pileup}"]
+        )
     return Result(
         f"Objects of the classical chain, {name}", numbers, figures, tables,
         f"{setting.count(_EVENTS)} ttbar events with 0 and with 40 collisions of pile-up on "
@@ -187,13 +190,12 @@ def _ratios(truth: ak.Array, jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _efficiencies(rows: list[tuple[str | Number, ...]]) -> Figure:
-    """Efficiency of each object and pile-up, at the middle of its bins."""
+    """Efficiency of each object, at the middle of its bins."""
     series = {}
-    for name, pileup in dict.fromkeys((row[0], row[1]) for row in rows):
-        own = [row[3] for row in rows if row[:2] == (name, pileup)]
-        edges = np.array(_OBJECTS[str(name)][0], float)
-        values = np.array([(n.value, n.uncertainty) for n in own if isinstance(n, Number)]).T
-        series[f"{name}, pile-up {pileup}"] = (np.sqrt(edges[1:] * edges[:-1]), *values)
+    for name, (edges, _) in _OBJECTS.items():
+        found = [row[3] for row in rows if row[0] == name]
+        values = np.array([(n.value, n.uncertainty) for n in found if isinstance(n, Number)]).T
+        series[name] = (np.sqrt(np.multiply(edges[1:], edges[:-1])), *values)
     return measured(series, "pT [GeV]", "efficiency", line=1.0)
 
 
