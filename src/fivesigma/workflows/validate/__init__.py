@@ -13,7 +13,16 @@ from fivesigma.progress import Progress
 from fivesigma.report import write_report, write_results
 from fivesigma.report.figures import write_figures
 from fivesigma.results import Number, Result
-from fivesigma.workflows.validate import calorimeters, energy, muons, objects, peaks, tracker, wsi
+from fivesigma.workflows.validate import (
+    calorimeters,
+    energy,
+    muons,
+    objects,
+    peaks,
+    pictures,
+    tracker,
+    wsi,
+)
 from fivesigma.workflows.validate.setting import Setting
 
 __all__ = ["SECTIONS", "detector"]
@@ -27,6 +36,7 @@ SECTIONS: dict[str, tuple[Callable[[Setting], Result], ...]] = {
     "energy": (energy.energy_balance,),
     "peaks": (peaks.peaks,),
     "objects": (objects.objects,),
+    "pictures": (pictures.pictures,),
 }
 
 
@@ -51,8 +61,8 @@ def detector(
         out: folder of report.html, results.json and the figures.
         detector: preset with tracker, calorimeters and muon system: atlas or cms.
         scale: factor on the numbers of particles.
-        only: sections to make: tracker, calorimeters, wsi, muons, energy, peaks, objects;
-            default: all.
+        only: sections to make: tracker, calorimeters, wsi, muons, energy, peaks, objects,
+            pictures; default: all.
         data: folder of reference data (`geant4_showers`, `cms_z`); default:
             $FIVESIGMA_REAL_DATA, or ../shared/data.
         seed: of all randomness.

@@ -60,7 +60,7 @@ _SUM_ET = np.array([0.0, 300.0, 500.0, 800.0, 1200.0, 1600.0, 2000.0, 2500.0])
 def reconstructed(
     generation: Generation, n: int, detector: Detector, seed: int, pileup: int = 0, pool: int = 0
 ) -> Iterator[tuple[ak.Array, dict[str, ak.Array]]]:
-    """Portions of events: their truth, and all that the classical chain makes of their signals.
+    """Portions of events: their truth, signals and all that the classical chain makes of them.
 
     Args:
         generation: which collisions.
@@ -85,7 +85,7 @@ def reconstructed(
         if pileup:
             left, signals["pileup"] = mix(left, truth, stock, rng.poisson(pileup, count), rng)
         signals |= measure(left, count, detector, rng)
-        yield truth, reconstruct_signals(signals, detector, rng)
+        yield truth, signals | reconstruct_signals(signals, detector, rng)
 
 
 def objects(setting: Setting) -> Result:
