@@ -5,11 +5,12 @@ See `shards` for the files of a dataset.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -20,6 +21,13 @@ __all__ = [
     "COUNT",
     "EACH",
     "NOTE",
+    "Part",
+    "as_written",
+    "column_names",
+    "inner_parts",
+    "leaves_of",
+    "list_of",
+    "note_of",
     "flattened",
     "storable",
     "to_parquet",
@@ -31,6 +39,7 @@ __all__ = [
 #: "top": whether the only column is `COUNT`, whose part is `EACH`}
 NOTE = b"fivesigma"
 COUNT, EACH = "count", "each"
+_MOMENTUM = {"pt", "eta", "phi", "mass"}
 #: newer versions of Arrow end a page after 20 000 rows, too early for zstd to do its best
 _PAGES_END_BY_ROWS = "max_rows_per_page" in inspect.signature(pq.write_table).parameters
 #: fields that can name a part; lists of records in others stay nested in Parquet
@@ -118,3 +127,93 @@ def without_options(layout: Any, **_: Any) -> Any:
         message = f"{len(layout) - len(content)} of {len(layout)} values are missing (None)"
         raise ValueError(message)
     return ak.transform(without_options, content, highlevel=False)
+
+
+class Part(NamedTuple):
+    """What to read of a file: its columns, and what their names begin with for the user."""
+
+    name: str
+    columns: Sequence[str] | None
+    prefix: str = ""
+
+
+def note_of(file: pq.ParquetFile) -> tuple[list[str], bool]:
+    """Columns that are numbers of records in parts, and whether there are only such."""
+    names = file.schema_arrow.names
+    match json.loads((file.schema_arrow.metadata or {}).get(NOTE, b"{}")):
+        case {"lists": [*lists], "top": bool(top)} if all(name in names for name in lists):
+            if not top or lists == [COUNT]:
+                return lists, top
+    message = "does not say which columns are lists; it is damaged"
+    raise ValueError(message)
+
+
+def inner_parts(part: Part, lists: Sequence[str], top: bool) -> dict[str, Part]:
+    """Column of numbers of records -> the part of these records, and what is wanted of it."""
+    if top:
+        return {COUNT: part._replace(name=f"{part.name}.{EACH}")}
+    inner = {}
+    for name in lists:
+        columns = None
+        if part.columns is not None:
+            columns = [c[len(name) + 1 :] for c in part.columns if f"{c}.".startswith(f"{name}.")]
+            if not columns:
+                continue
+        whole = columns is None or "" in columns
+        prefix = f"{part.prefix}{name}."
+        inner[name] = Part(f"{part.name}.{name}", None if whole else columns, prefix)
+    return inner
+
+
+def leaves_of(
+    file: pq.ParquetFile, part: Part, lists: Sequence[str], top: bool
+) -> list[str] | None:
+    """Parquet's names of the columns of a file itself that are wanted."""
+    if top or part.columns is None:
+        return None
+    names = column_names(file)
+    chosen = []
+    for column in part.columns:
+        first = column.partition(".")[0]
+        own = first if first in lists else column
+        found = [path for path, name in names.items() if f"{name}.".startswith(f"{own}.")]
+        if not found:
+            choices = [part.prefix + name for name in names.values()]
+            wrong = part.prefix + column
+            close = difflib.get_close_matches(wrong, choices)
+            message = f"no column {wrong!r}; choose from {', '.join(close or choices)}"
+            raise ValueError(message)
+        chosen += found
+    if part.prefix:  # as in the file; the fields of entries are in the order asked for
+        return [path for path in names if path in chosen]
+    return list(dict.fromkeys(chosen))
+
+
+def column_names(file: pq.ParquetFile) -> dict[str, str]:
+    """Parquet's name of each column, e.g. "scores.list.element" -> "scores"."""
+    paths = [file.schema.column(i).path for i in range(len(file.schema))]
+    return {path: path.replace(".list.element", "").lstrip(".") for path in paths}
+
+
+def list_of(counts: Any, content: Any) -> Any:
+    """Lists of so many records, one after the other."""
+    if not counts.is_numpy or counts.data.dtype != np.uint32:
+        message = f"got {counts.form.type}, expected numbers of records as uint32; it is damaged"
+        raise ValueError(message)
+    offsets = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts.data, out=offsets[1:])
+    if offsets[-1] != len(content):
+        message = f"counts {offsets[-1]} records, expected {len(content)}; it is damaged"
+        raise ValueError(message)
+    return ak.contents.ListOffsetArray(ak.index.Index64(offsets), content)
+
+
+def as_written(layout: Any, **_: Any) -> Any:
+    """As `without_options`; records are momenta if, and only if, all four components are read."""
+    if layout.is_record:
+        contents = [ak.transform(as_written, each, highlevel=False) for each in layout.contents]
+        name = {"__record__": "Momentum4D"} if set(layout.fields) >= _MOMENTUM else None
+        return ak.contents.RecordArray(
+            contents, layout.fields, length=len(layout), parameters=name
+        )
+    return without_options(layout)

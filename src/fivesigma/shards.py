@@ -11,30 +11,31 @@ take longer to decode than the values in them; only lists of plain numbers are l
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import awkward as ak
-import numpy as np
 import pyarrow.parquet as pq
 
 import fivesigma.events  # noqa: F401 (momenta that are read have their vector behaviours)
 from fivesigma.flattening import (
     COUNT,
-    EACH,
-    NOTE,
+    Part,
+    as_written,
+    column_names,
     flattened,
+    inner_parts,
+    leaves_of,
+    list_of,
+    note_of,
     storable,
     to_parquet,
     with_contents,
-    without_options,
 )
 from fivesigma.storage import check_file, read_json, write_file, write_json
 
@@ -51,7 +52,6 @@ __all__ = [
     "write_shard",
 ]
 
-_MOMENTUM = {"pt", "eta", "phi", "mass"}
 #: index, info; parts: collection -> its parts; and by collection and part: counts, bytes,
 #: checksums, derived (name of the base or None)
 Record = dict[str, Any]
@@ -182,14 +182,6 @@ def read_record(folder: Path, index: int) -> Record:
         return {}
 
 
-class _Part(NamedTuple):
-    """What to read of a file: its columns, and what their names begin with for the user."""
-
-    name: str
-    columns: Sequence[str] | None
-    prefix: str = ""
-
-
 def read_shard(
     folder: Path,
     record: Record,
@@ -210,22 +202,22 @@ def read_shard(
     Raises:
         ValueError: unknown column; a file that is missing, truncated or damaged.
     """
-    array = ak.Array(_read(folder, record, _Part(collection, columns), entries))
+    array = ak.Array(_read(folder, record, Part(collection, columns), entries))
     return array if entries else array[:0]  # without columns there are entries even so
 
 
-def _read(folder: Path, record: Record, part: _Part, entries: bool) -> Any:
+def _read(folder: Path, record: Record, part: Part, entries: bool) -> Any:
     """The layout of a collection or part, its lists of records filled from their own parts."""
     with _opened(folder, record, part.name) as (file, lists, top):
-        inner = _inner(part, lists, top)
-        leaves = _leaves(file, part, lists, top)
+        inner = inner_parts(part, lists, top)
+        leaves = leaves_of(file, part, lists, top)
         table = file.read(leaves) if entries else file.read_row_groups([], leaves)
-    layout = ak.transform(_as_written, ak.from_arrow(table, highlevel=False), highlevel=False)
+    layout = ak.transform(as_written, ak.from_arrow(table, highlevel=False), highlevel=False)
     made = {}
     for column, each in inner.items():
         content = _read(folder, record, each, entries)
         try:
-            made[column] = _list(layout[column], content)
+            made[column] = list_of(layout[column], content)
         except ValueError as error:
             message = f"{collection_path(folder, part.name, record['index'])}: {column}: {error}"
             raise ValueError(message) from None
@@ -249,80 +241,10 @@ def _opened(
             if file.metadata.num_rows != (count := record["counts"][name]):
                 message = f"has {file.metadata.num_rows} entries, expected {count}; it is damaged"
                 raise ValueError(message)
-            yield file, *_note(file)
+            yield file, *note_of(file)
     except (OSError, ValueError) as error:  # Arrow's own errors are ValueErrors
         message = f"{path}: {error}"
         raise ValueError(message) from None
-
-
-def _note(file: pq.ParquetFile) -> tuple[list[str], bool]:
-    names = file.schema_arrow.names
-    match json.loads((file.schema_arrow.metadata or {}).get(NOTE, b"{}")):
-        case {"lists": [*lists], "top": bool(top)} if all(name in names for name in lists):
-            if not top or lists == [COUNT]:
-                return lists, top
-    message = "does not say which columns are lists; it is damaged"
-    raise ValueError(message)
-
-
-def _inner(part: _Part, lists: Sequence[str], top: bool) -> dict[str, _Part]:
-    """Column of numbers of records -> the part of these records, and what is wanted of it."""
-    if top:
-        return {COUNT: part._replace(name=f"{part.name}.{EACH}")}
-    inner = {}
-    for name in lists:
-        columns = None
-        if part.columns is not None:
-            columns = [c[len(name) + 1 :] for c in part.columns if f"{c}.".startswith(f"{name}.")]
-            if not columns:
-                continue
-        whole = columns is None or "" in columns
-        prefix = f"{part.prefix}{name}."
-        inner[name] = _Part(f"{part.name}.{name}", None if whole else columns, prefix)
-    return inner
-
-
-def _leaves(
-    file: pq.ParquetFile, part: _Part, lists: Sequence[str], top: bool
-) -> list[str] | None:
-    """Parquet's names of the columns of a file itself that are wanted."""
-    if top or part.columns is None:
-        return None
-    names = _names(file)
-    chosen = []
-    for column in part.columns:
-        first = column.partition(".")[0]
-        own = first if first in lists else column
-        found = [path for path, name in names.items() if f"{name}.".startswith(f"{own}.")]
-        if not found:
-            choices = [part.prefix + name for name in names.values()]
-            wrong = part.prefix + column
-            close = difflib.get_close_matches(wrong, choices)
-            message = f"no column {wrong!r}; choose from {', '.join(close or choices)}"
-            raise ValueError(message)
-        chosen += found
-    if part.prefix:  # as in the file; the fields of entries are in the order asked for
-        return [path for path in names if path in chosen]
-    return list(dict.fromkeys(chosen))
-
-
-def _names(file: pq.ParquetFile) -> dict[str, str]:
-    """Parquet's name of each column, e.g. "scores.list.element" -> "scores"."""
-    paths = [file.schema.column(i).path for i in range(len(file.schema))]
-    return {path: path.replace(".list.element", "").lstrip(".") for path in paths}
-
-
-def _list(counts: Any, content: Any) -> Any:
-    """Lists of so many records, one after the other."""
-    if not counts.is_numpy or counts.data.dtype != np.uint32:
-        message = f"got {counts.form.type}, expected numbers of records as uint32; it is damaged"
-        raise ValueError(message)
-    offsets = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts.data, out=offsets[1:])
-    if offsets[-1] != len(content):
-        message = f"counts {offsets[-1]} records, expected {len(content)}; it is damaged"
-        raise ValueError(message)
-    return ak.contents.ListOffsetArray(ak.index.Index64(offsets), content)
 
 
 def column_sizes(folder: Path, record: Record, collection: str) -> dict[str, tuple[int, int]]:
@@ -334,24 +256,13 @@ def column_sizes(folder: Path, record: Record, collection: str) -> dict[str, tup
     sizes: dict[str, tuple[int, int]] = {}
     with _opened(folder, record, collection) as (file, lists, top):
         about = file.metadata
-        for i, name in enumerate(_names(file).values()):
+        for i, name in enumerate(column_names(file).values()):
             chunks = [about.row_group(group).column(i) for group in range(about.num_row_groups)]
             values = sum(chunk.num_values for chunk in chunks)
             sizes[name] = (values, sum(chunk.total_uncompressed_size for chunk in chunks))
-        inner = _inner(_Part(collection, None), lists, top)
+        inner = inner_parts(Part(collection, None), lists, top)
     for column, part in inner.items():
         sizes.pop(column, None)
         found = column_sizes(folder, record, part.name)
         sizes |= {name if top else f"{column}.{name}": each for name, each in found.items()}
     return sizes
-
-
-def _as_written(layout: Any, **_: Any) -> Any:
-    """As `without_options`; records are momenta if, and only if, all four components are read."""
-    if layout.is_record:
-        contents = [ak.transform(_as_written, each, highlevel=False) for each in layout.contents]
-        name = {"__record__": "Momentum4D"} if set(layout.fields) >= _MOMENTUM else None
-        return ak.contents.RecordArray(
-            contents, layout.fields, length=len(layout), parameters=name
-        )
-    return without_options(layout)

@@ -6,7 +6,8 @@ import pytest
 from helpers.muon_gun import behind_calorimeters
 
 from fivesigma.detector.flow import Particles, available_energy
-from fivesigma.detector.muon_system import MuonOptions, lost_energy, muon_signals
+from fivesigma.detector.iron import lost_energy
+from fivesigma.detector.muon_system import MuonOptions, muon_signals
 from fivesigma.events import FIELDS
 from fivesigma.geometry.passage import ionisation, radiation
 from fivesigma.geometry.stations import ATLAS, CMS

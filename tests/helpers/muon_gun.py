@@ -4,7 +4,7 @@ import awkward as ak
 import numpy as np
 
 from fivesigma.detector.flow import Particles
-from fivesigma.detector.muon_system import lost_energy
+from fivesigma.detector.iron import lost_energy
 from fivesigma.geometry import response
 from fivesigma.geometry.passage import leave_absorber
 from fivesigma.units import CURVATURE, mass

@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from fivesigma.detector.flow import Particles, available_energy
-from fivesigma.geometry.materials import IRON
+from fivesigma.detector.iron import lost_energy, survives
 from fivesigma.geometry.passage import (
     X0,
     advance,
@@ -29,23 +29,15 @@ from fivesigma.geometry.passage import (
     leave_absorber,
     pass_absorber,
     path_to,
-    radiation,
     scatter,
     turn,
 )
 from fivesigma.geometry.stations import MuonSystem, Tables
 
-__all__ = ["MuonOptions", "MuonSignals", "lost_energy", "muon_signals"]
+__all__ = ["MuonOptions", "MuonSignals", "muon_signals"]
 
 #: below this momentum a particle stops where it is [GeV]
 _SLOWEST = 0.1
-#: mean of -ln z^2 for a standard normal z: the Moyal distribution of ionisation
-_MOYAL_MEAN = 1.2703628454614782
-#: smallest share of its energy that a muon radiates at once
-_SOFTEST = 1e-3
-#: Landau's width [GeV/mm] and interaction length [mm] of iron
-_XI = 0.1535e-3 * (IRON.z / IRON.a) * 0.1 * IRON.density
-_LAMBDA = 10 * IRON.interaction / IRON.density
 
 
 @dataclass(frozen=True)
@@ -88,30 +80,6 @@ class MuonSignals(NamedTuple):
     deposited: np.ndarray
     lost: np.ndarray
     leaked: np.ndarray
-
-
-@njit(cache=True)
-def lost_energy(energy: float, iron: float, rng: np.random.Generator) -> float:
-    """Energy that a muon of this energy loses in so many mm of iron [GeV].
-
-    Ionisation after Moyal (1955), the closed form close to Landau's, about the mean loss, with
-    Landau's width xi = 0.1535 MeV cm^2/g Z/A x; hard radiation as a Poisson number of emissions of
-    the shares v of the energy, dN/dv ~ 1/v from 0.001 to 1, whose mean is b E x.
-    """
-    xi = _XI * iron
-    normal = rng.standard_normal()
-    moyal = -math.log(max(normal * normal, 1e-12))
-    loss = max(ionisation(energy, iron) + xi * (moyal - _MOYAL_MEAN), 0.0)
-    for _ in range(rng.poisson(-radiation(iron) * math.log(_SOFTEST) / (1.0 - _SOFTEST))):
-        loss += max(energy - loss, 0.0) * _SOFTEST ** rng.random()
-    return min(loss, energy)
-
-
-@njit(cache=True)
-def _survives(number: int, mass: float, iron: float, rng: np.random.Generator) -> bool:
-    """Whether a particle that is no muon crosses so many mm of iron without a shower."""
-    length = X0 if number == 11 or number == 22 else _LAMBDA
-    return number in (12, 14, 16) or mass > 100.0 or rng.random() < math.exp(-iron / length)
 
 
 @njit(cache=True)
@@ -204,7 +172,7 @@ def _through(
     for k in range(seen.size):
         if k > 0:
             iron = tables.iron[endcap, k - 1] / incidence(state, endcap)
-            if number != 13 and not _survives(number, mass, iron, rng):
+            if number != 13 and not survives(number, mass, iron, rng):
                 return deposited, False
             loss, after = _slow(number, charge, mass, state, iron, rng)
             if mass > 0.0 and after < _SLOWEST:
