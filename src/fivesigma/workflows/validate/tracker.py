@@ -22,7 +22,7 @@ from fivesigma.workflows.validate.setting import Setting
 
 __all__ = ["material", "resolutions", "straight_through", "trackml"]
 
-_MUONS, _PROBES, _PIONS = 2500, 8000, 10_000
+_MUONS, _PROBES, _PIONS = 8000, 8000, 10_000
 _ETAS = (0.3, 1.0, 2.0)
 #: root mean square of measured minus true positions in TrackML's own events (u, v) [mm]
 _TRACKML = {
