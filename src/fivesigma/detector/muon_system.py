@@ -23,6 +23,7 @@ from fivesigma.geometry.passage import (
     advance,
     bending_power,
     cross_gap,
+    enter_stations,
     highland,
     incidence,
     ionisation,
@@ -147,26 +148,27 @@ def _region(state: np.ndarray, tables: Tables) -> int:
 @njit(cache=True)
 def _through(
     state: np.ndarray,
+    endcap: int,
     number: int,
     charge: float,
     mass: float,
     tables: Tables,
     efficiency: float,
     shifts: np.ndarray,
+    ahead: np.ndarray,
     rng: np.random.Generator,
     segments: np.ndarray,
     seen: np.ndarray,
 ) -> tuple[float, bool]:
     """One particle through all stations: its segments (S, 6), which there are (S,).
 
+    `ahead` (4,) are the standard normal numbers by which it scatters ahead of the first station.
+
     Returns:
         Energy lost on the way [GeV], whether the particle came out.
     """
-    endcap = _region(state, tables)
-    path = path_to(state, endcap, tables.positions[endcap, 0])
-    if path < 0.0:
+    if not enter_stations(state, endcap, tables, ahead):
         return 0.0, True
-    advance(state, path)
     power = bending_power(state, tables.power)
     deposited = 0.0
     for k in range(seen.size):
@@ -214,13 +216,18 @@ def _transport(
         state = states[i]
         if state[6] <= 0.0:
             continue
+        ahead = np.zeros(4)
         if absorber and number[i] == 13:
             leave_absorber(state, tables.absorber)
             expected = ionisation(state[6], tables.absorber[6])
-            pass_absorber(state, charge[i], expected, tables.absorber, rng.standard_normal(4))
+            noise = rng.standard_normal(4)
+            endcap = _region(state, tables)
+            pass_absorber(state, endcap, charge[i], expected, tables.absorber, noise)
+            if tables.absorber[9 + endcap] > 0.0:
+                ahead = rng.standard_normal(4)
         deposited[i], out[i] = _through(
-            state, number[i], charge[i], mass[i], tables, efficiency, shifts, rng,
-            segments[i], seen[i],
+            state, _region(state, tables), number[i], charge[i], mass[i], tables, efficiency,
+            shifts, ahead, rng, segments[i], seen[i],
         )  # fmt: skip
     return segments, seen, deposited, out
 

@@ -25,12 +25,14 @@ __all__ = [
     "bending_power",
     "cross_gap",
     "effective_loss",
+    "enter_stations",
     "expected_loss",
     "highland",
     "incidence",
     "ionisation",
     "kick",
     "leave_absorber",
+    "noises",
     "pass_absorber",
     "path_in",
     "path_to",
@@ -252,12 +254,18 @@ def cross_gap(
 
 @kernel
 def pass_absorber(
-    state: np.ndarray, charge: float, expected: float, absorber: np.ndarray, noise: np.ndarray
+    state: np.ndarray,
+    endcap: int,
+    charge: float,
+    expected: float,
+    absorber: np.ndarray,
+    noise: np.ndarray,
 ) -> None:
     """Field and scattering of the calorimeters, on a particle that crossed them straight.
 
     Args:
         state: behind the calorimeters, momentum included.
+        endcap: 1 on the way to the end caps, else 0.
         charge: [e].
         expected: mean energy lost in them [GeV].
         absorber: of `Tables`.
@@ -266,7 +274,7 @@ def pass_absorber(
     length = path_in(state, absorber[0], absorber[1])
     middle = state[6] + 0.5 * expected
     kick(state, charge, middle, length, absorber[5])
-    theta0 = highland(middle, absorber[7])
+    theta0 = highland(middle, absorber[7 + endcap])
     scatter(state, theta0, length, noise)
 
 
@@ -281,6 +289,37 @@ def leave_absorber(state: np.ndarray, absorber: np.ndarray) -> None:
     advance(state, outwards if along < 0.0 else min(outwards, along))
 
 
+@kernel
+def enter_stations(state: np.ndarray, endcap: int, tables: Tables, noise: np.ndarray) -> bool:
+    """From behind the calorimeters to the first station, scattered by what lies between.
+
+    Args:
+        state: behind the calorimeters.
+        endcap: 1 for the stations of the end caps, 0 for those of the barrel.
+        tables: of the muon system.
+        noise: (4,) standard normal numbers, see `scatter`.
+
+    Returns:
+        False where the way leads past the station; the state stays as it was.
+    """
+    position = tables.positions[endcap, 0]
+    length = path_to(state, endcap, position)
+    if length < 0.0:
+        return False
+    advance(state, length)
+    scatter(state, highland(state[6], tables.absorber[9 + endcap]), max(length, 0.0), noise)
+    path = path_to(state, endcap, position)
+    if path > -0.5 * length:
+        advance(state, path)
+    return True
+
+
+@kernel
+def noises(stations: int) -> int:
+    """How many numbers `swim` takes for so many stations."""
+    return 4 * stations + 5
+
+
 @njit(cache=True)
 def swim(
     parameters: np.ndarray, endcap: int, tables: Tables, noise: np.ndarray, out: np.ndarray
@@ -291,8 +330,8 @@ def swim(
         parameters: (4,) polar angle, azimuth [rad], q/p [1/GeV], z [mm] on the beam line.
         endcap: 0 for the stations of the barrel, 1 for those of the end caps.
         tables: of the muon system.
-        noise: (5 + 4 (S - 1),) standard normal numbers: 4 for scattering in the calorimeters, 1
-            for the energy lost there, 4 for each gap.
+        noise: (`noises(S)`,) standard normal numbers: 4 for scattering in the calorimeters, 1 for
+            the energy lost there, 4 for each gap, 4 for what lies ahead of the first station.
         out: (S, 6) position and direction at each station, filled here; NaN beyond a turn.
     """
     out[:] = np.nan
@@ -314,16 +353,14 @@ def swim(
     state[2] = parameters[3] + curl * turned * cot
     state[3], state[4], state[5] = st * math.cos(phi), st * math.sin(phi), ct
     leave_absorber(state, absorber)
-    expected = effective_loss(p, absorber[6] + absorber[9 + endcap])
-    straggling = math.hypot(absorber[8], _RADIATED * p)
+    expected = effective_loss(p, absorber[6] + absorber[12 + endcap])
+    straggling = math.hypot(absorber[11], _RADIATED * p)
     state[6] = max(p - expected - straggling * noise[4], _SLOWEST)
-    pass_absorber(state, charge, expected, absorber, noise[:4])
+    pass_absorber(state, endcap, charge, expected, absorber, noise[:4])
     for k in range(out.shape[0]):
         if k == 0:
-            path = path_to(state, endcap, tables.positions[endcap, 0])
-            if path < 0.0:
+            if not enter_stations(state, endcap, tables, noise[noise.size - 4 :]):
                 return
-            advance(state, path)
             power = bending_power(state, tables.power)
         else:
             iron = tables.iron[endcap, k - 1] / incidence(state, endcap)

@@ -53,7 +53,8 @@ class Absorber:
         back_radius, back_half_length: cylinder behind the calorimeters and the coil [mm].
         back_field: along z between both cylinders [T].
         iron: whose energy loss equals that of the calorimeters, along the path as theirs [mm].
-        radiation_lengths: of all that lies there, along the path.
+        radiation_lengths: up to the back cylinder, along the path, barrel and end caps.
+        behind: radiation lengths between the back cylinder and the first station, alike.
         straggling: half the central 68 % of the energy lost to ionisation in them [GeV].
         tracker: iron whose energy loss equals that of the tracker, barrel and end caps [mm].
     """
@@ -65,7 +66,8 @@ class Absorber:
     back_half_length: float
     back_field: float
     iron: float
-    radiation_lengths: float
+    radiation_lengths: tuple[float, float]
+    behind: tuple[float, float]
     straggling: float
     tracker: tuple[float, float]
 
@@ -79,7 +81,7 @@ class Tables(NamedTuple):
         iron, shares: (2, S - 1).
         errors: (2, 4): position, angle, position across, angle across.
         power: (K, 2) rows |eta| max, bending power [T mm].
-        absorber: (11,) in the order of `Absorber`.
+        absorber: (14,) in the order of `Absorber`.
     """
 
     toroid: bool
@@ -144,7 +146,7 @@ class MuonSystem:
         a = self.absorber
         absorber = [a.front_radius, a.front_half_length, a.field]
         absorber += [a.back_radius, a.back_half_length, a.back_field]
-        absorber += [a.iron, a.radiation_lengths, a.straggling, *a.tracker]
+        absorber += [a.iron, *a.radiation_lengths, *a.behind, a.straggling, *a.tracker]
         power = np.array(self.bending_power) * (1.0, 1e3)
         return Tables(
             self.field == "toroid",
@@ -196,7 +198,19 @@ ATLAS = MuonSystem(
         across_angle_error=0.02,
     ),
     bending_power=((0.5, 3.35), (1.05, 3.6), (2.0, 2.85), (2.7, 5.6)),
-    absorber=Absorber(1150.0, 3510.0, 2.0, 4250.0, 6200.0, 0.0, 1710.0, 100.0, 0.2, (29.0, 63.0)),
+    absorber=Absorber(
+        front_radius=1150.0,
+        front_half_length=3510.0,
+        field=2.0,
+        back_radius=4250.0,
+        back_half_length=6200.0,
+        back_field=0.0,
+        iron=1710.0,
+        radiation_lengths=(100.0, 100.0),
+        behind=(0.0, 0.0),
+        straggling=0.2,
+        tracker=(29.0, 63.0),
+    ),
     eta_max=2.7,
     efficiency=0.98,
     alignment=0.04,
@@ -207,11 +221,16 @@ ATLAS = MuonSystem(
 #: Chambers in the iron return yoke: multiple scattering dominates. Published: 9 % for small |eta|
 #: up to 200 GeV, 15-40 % at 1 TeV depending on |eta|, the beam spot included (JINST 3 S08004,
 #: section 1.3); drift tubes 80-120 um and cathode strips 40-150 um a chamber, efficiency 95-98 %
-#: (arXiv:1306.6905); drift tubes 1.8 mrad (arXiv:0911.4855). Ours: one angle for both kinds of
-#: chambers; 25 radiation lengths of coil and supports besides those of `calorimeters.CMS`; bending
-#: powers of the yoke and alignment such that 9 % and 15 % come out in the barrel, 40 % at the
-#: largest |eta|; p1 of the end caps. With the tracker: 5 % at 1 TeV in the centre
-#: (arXiv:1007.1988).
+#: (arXiv:1306.6905); drift tubes 1.8 mrad (arXiv:0911.4855). With the tracker: 5 % at 1 TeV in
+#: the centre (arXiv:1007.1988). Below 200 GeV what counts is scattering ahead of the first
+#: station. In the barrel it is that of |eta| < 0.5: crystals of 25.8 radiation lengths and 5.82
+#: interaction lengths of brass (JINST 3 S08004, sections 4 and 5), 92 radiation lengths in all
+#: along the path (the HCAL of `calorimeters.CMS` has 9 interaction lengths at every |eta|), and,
+#: from memory, 10 of the coil and its tank and 11 of the iron in the HCAL's outer part up to
+#: |eta| = 0.26, 16 on the average, behind the field. Further out in the barrel there are more.
+#: In the end caps 25 radiation lengths of supports add to those of `calorimeters.CMS`. Ours:
+#: these 25; one angle for both kinds of chambers; bending powers of the yoke and alignment such
+#: that 9 % and 15 % come out in the barrel, 40 % at the largest |eta|; p1 of the end caps.
 CMS = MuonSystem(
     field="solenoid",
     barrel=Stations(
@@ -236,8 +255,20 @@ CMS = MuonSystem(
         across_error=3.0,
         across_angle_error=0.01,
     ),
-    bending_power=((1.2, -2.0), (2.4, -1.0)),
-    absorber=Absorber(1290.0, 3000.0, 3.8, 2950.0, 6200.0, 3.8, 1740.0, 150.0, 0.2, (27.0, 64.0)),
+    bending_power=((1.2, -1.1), (2.4, -1.0)),
+    absorber=Absorber(
+        front_radius=1290.0,
+        front_half_length=3000.0,
+        field=3.8,
+        back_radius=2950.0,
+        back_half_length=6200.0,
+        back_field=3.8,
+        iron=1740.0,
+        radiation_lengths=(92.0, 150.0),
+        behind=(16.0, 0.0),
+        straggling=0.2,
+        tracker=(27.0, 64.0),
+    ),
     eta_max=2.4,
     efficiency=0.97,
     alignment=0.05,

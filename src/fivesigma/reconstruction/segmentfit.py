@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from fivesigma.geometry.passage import swim
+from fivesigma.geometry.passage import noises, swim
 from fivesigma.geometry.stations import Tables
 
 __all__ = ["fit_segments"]
@@ -70,7 +70,7 @@ def _noise_derivatives(
 ) -> np.ndarray:
     """Change of the residuals with each noise of `swim` (3 n + 1, K)."""
     stations = tables.positions.shape[1]
-    noise, expected = np.zeros(4 * stations + 1), np.empty((stations, 6))
+    noise, expected = np.zeros(noises(stations)), np.empty((stations, 6))
     shifted = np.empty(nominal.size)
     out = np.zeros((nominal.size, noise.size))
     for k in range(noise.size):
@@ -93,7 +93,7 @@ def _start(
 ) -> bool:
     """The best of a few momenta, pointing to the first segment, into `parameters`."""
     stations = tables.positions.shape[1]
-    noise, expected = np.zeros(4 * stations + 1), np.empty((stations, 6))
+    noise, expected = np.zeros(noises(stations)), np.empty((stations, 6))
     residual, trial = np.empty(variance.size), np.zeros(4)
     first = measured[0]
     trial[0] = math.atan2(math.hypot(first[0], first[1]), first[2])
@@ -136,7 +136,7 @@ def _fit_one(
     if not _start(measured, rows, endcap, tables, variance, parameters):
         return math.nan
     stations = tables.positions.shape[1]
-    noise, expected = np.zeros(4 * stations + 1), np.empty((stations, 6))
+    noise, expected = np.zeros(noises(stations)), np.empty((stations, 6))
     residual, shifted = np.empty(variance.size), np.empty(variance.size)
     slopes = np.empty((variance.size, 4))
     chi2 = math.nan

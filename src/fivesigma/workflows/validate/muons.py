@@ -21,7 +21,7 @@ from fivesigma.workflows.validate.setting import Setting
 
 __all__ = ["muon_resolutions", "muons_of"]
 
-_MUONS = 1500
+_MUONS = 3000
 _MOMENTA = (10.0, 100.0, 1000.0)
 #: |eta| range -> its name
 _REGIONS = {"barrel": (0.0, 0.5), "endcap": (1.1, 1.8)}
