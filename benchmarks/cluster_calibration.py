@@ -36,6 +36,11 @@ ETA = {
 ENERGIES = ((0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
             (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 500.0))  # fmt: skip
 SHARES = ((0.0, 0.5, 1.0), (0.0, 1.0))
+#: the two shares of electromagnetic clusters hold the weight of energy that leaked into the HCAL,
+#: less than 1 as its error is large: little pull of one towards the other
+SMOOTH = ((2.0, 2.0, 2.0), (2.0, 0.2, 2.0))
+#: weight of the right mean, see `derive`
+MEAN = (3e4, 1e3)
 PRESETS = ("atlas", "cms")
 #: share of the particles of 3 to 40 GeV, whose mean has the largest errors, besides the others
 SOFT = (0.5, 3.0, 40.0)
@@ -87,7 +92,7 @@ def table(cells: Cells, kind: str, rng: np.random.Generator) -> Calibration:
     sigma = np.hypot(section.sigma(energy[seen], eta[seen]), 1.0 if hadronic else 0.1)
     return derive(
         nodes, place[owner[kept]], *(values[kept] for values in column), energy[seen], eta[seen],
-        sigma, linear_from,
+        sigma, linear_from, SMOOTH[index], MEAN[index],
     )  # fmt: skip
 
 

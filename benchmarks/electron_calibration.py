@@ -40,6 +40,8 @@ KINDS = {"electrons": (11, 3.0), "photons": (22, 8.0)}
 PARTICLES, CHUNK, PT_MAX = 12000, 400, 300.0
 #: share of the energy without which a particle was not found; standard deviations kept
 FOUND, CORE = 0.5, 3.0
+#: weight of the right mean, see `derive`
+MEAN = 1e3
 
 
 def shot(kind: str, rng: np.random.Generator) -> Particles:
@@ -101,7 +103,7 @@ def core_table(preset: Detector, *columns: np.ndarray) -> Calibration:
         sigma = preset.cells.ecal.sigma(energy[one], eta[one]) + 0.01 * energy[one]
         owner = np.arange(one.size)
         table = derive(table, owner, measured[one], share[one], direction[one], energy[one],
-                       eta[one], sigma)  # fmt: skip
+                       eta[one], sigma, mean=MEAN)  # fmt: skip
         sigma = preset.cells.ecal.sigma(energy, eta) + 0.01 * energy
         pull = (measured * table.factor(measured, share, direction) - energy) / sigma
         low, middle, high = np.quantile(pull[measured > FOUND * energy], (0.16, 0.5, 0.84))

@@ -205,8 +205,8 @@ ATLAS = MuonSystem(
         back_radius=4250.0,
         back_half_length=6200.0,
         back_field=0.0,
-        iron=1710.0,
-        radiation_lengths=(100.0, 100.0),
+        iron=1890.0,
+        radiation_lengths=(109.0, 109.0),
         behind=(0.0, 0.0),
         straggling=0.2,
         tracker=(29.0, 63.0),
@@ -225,12 +225,12 @@ ATLAS = MuonSystem(
 #: the centre (arXiv:1007.1988). Below 200 GeV what counts is scattering ahead of the first
 #: station. In the barrel it is that of |eta| < 0.5: crystals of 25.8 radiation lengths and 5.82
 #: interaction lengths of brass (JINST 3 S08004, sections 4 and 5), 92 radiation lengths in all
-#: along the path (the HCAL of `calorimeters.CMS` has 9 interaction lengths at every |eta|), and,
-#: from memory, 10 of the coil and its tank and 11 of the iron in the HCAL's outer part up to
-#: |eta| = 0.26, 16 on the average, behind the field. Further out in the barrel there are more.
-#: In the end caps 25 radiation lengths of supports add to those of `calorimeters.CMS`. Ours:
-#: these 25; one angle for both kinds of chambers; bending powers of the yoke and alignment such
-#: that 9 % and 15 % come out in the barrel, 40 % at the largest |eta|; p1 of the end caps.
+#: along the path (the HCAL of `calorimeters.CMS` has 9 interaction lengths at every |eta|).
+#: Further out in the barrel there are more. In the end caps 25 radiation lengths of supports add
+#: to those of `calorimeters.CMS`. Ours: these 25; 16 behind the field for the coil, its tank and
+#: the outer part of the HCAL; one angle for both kinds of chambers; bending powers of the yoke
+#: and alignment such that 9 % at 10 and 100 GeV and 15 % at 1 TeV come out in the barrel, 40 % at
+#: the largest |eta|; p1 of the end caps.
 CMS = MuonSystem(
     field="solenoid",
     barrel=Stations(

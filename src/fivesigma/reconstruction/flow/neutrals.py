@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from fivesigma.geometry.cells import Cells
-from fivesigma.reconstruction.flow.table import Deposits
+from fivesigma.reconstruction.flow.table import EM_FRACTION, Deposits
 
 __all__ = ["Neutrals", "from_vertex", "neutrals", "photon_like"]
 
-#: share of the energy in the ECAL, and radiation lengths to the centre of a cluster of 1 GeV, up
-#: to which clusters look electromagnetic: nearly all photons, a third of the pions of
-#: 1 to 3 GeV; showers lie deeper by one radiation length for each factor e in energy
-_EM_FRACTION, _DEEPEST = 0.9, 12.0
+#: radiation lengths to the centre of a cluster of 1 GeV, up to which clusters in the ECAL look
+#: electromagnetic: nearly all photons, a third of the pions of 1 to 3 GeV; showers lie deeper by
+#: one radiation length for each factor e in energy
+_DEEPEST = 12.0
 
 
 class Neutrals(NamedTuple):
@@ -40,7 +40,7 @@ def photon_like(calo: Deposits, geometry: Cells) -> np.ndarray:
     """Clusters that look electromagnetic (C,): in the ECAL, and not deep in it."""
     grid = geometry.grid
     x0 = np.interp(calo.depth, grid.mm, grid.x0)
-    return (calo.em_fraction > _EM_FRACTION) & (
+    return (calo.em_fraction > EM_FRACTION) & (
         x0 < _DEEPEST + np.log(np.maximum(calo.electromagnetic, 1.0))
     )
 

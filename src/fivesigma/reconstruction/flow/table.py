@@ -10,7 +10,10 @@ import numpy as np
 from fivesigma.geometry.cells import Cells
 from fivesigma.reconstruction.cluster_calibration import load
 
-__all__ = ["Deposits", "Tracks", "deposits", "track_table"]
+__all__ = ["EM_FRACTION", "Deposits", "Tracks", "deposits", "track_table"]
+
+#: share of the energy in the ECAL up from which clusters may be photons or electrons
+EM_FRACTION = 0.9
 
 
 class Deposits(NamedTuple):
@@ -23,7 +26,8 @@ class Deposits(NamedTuple):
         width: (C,) root mean square distance of the cells.
         depth: (C,) distance behind the front [mm].
         energy: (C,) calibrated for hadrons [GeV].
-        electromagnetic: (C,) calibrated for electrons and photons [GeV].
+        electromagnetic: (C,) calibrated for electrons and photons, those with less than
+            `EM_FRACTION` in the ECAL as if they had it [GeV].
         em_fraction: (C,) share of the energy in the ECAL.
         cell_eta, cell_phi: (S,) centres of the cells.
         cell_depth: (S,) their depths.
@@ -89,7 +93,8 @@ def deposits(clusters: ak.Array, cells: ak.Array, geometry: Cells) -> Deposits:
     energy, calibrated, share, eta = (
         _flat(clusters, name) for name in ("energy", "calibrated", "em_fraction", "eta")
     )
-    electromagnetic = energy * load(geometry.name, "electromagnetic").factor(energy, share, eta)
+    table = load(geometry.name, "electromagnetic")
+    electromagnetic = energy * table.factor(energy, np.maximum(share, EM_FRACTION), eta)
     flat = ak.flatten(clusters)
     counts = ak.to_numpy(ak.num(flat["cells"]))
     owner = np.repeat(np.arange(len(counts)), counts)
