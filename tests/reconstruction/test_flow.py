@@ -14,7 +14,7 @@ from fivesigma.reconstruction.vertices import find_vertices
 
 def one_track(p):
     zero, one = np.zeros(1), np.ones(1)
-    return Tracks(np.array([0, 1]), p * one, 0.01 * p * one, p * one, *(zero,) * 6)
+    return Tracks(np.array([0, 1]), p * one, 0.01 * p * one, p * one, *(zero,) * 7)
 
 
 def one_cluster(energies, etas, depths):

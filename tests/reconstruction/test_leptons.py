@@ -7,7 +7,8 @@ import pytest
 from fivesigma.geometry.calorimeters import ATLAS
 from fivesigma.reconstruction.cluster_calibration import Calibration
 from fivesigma.reconstruction.flow.leptons import Superclusters, electron_energies, superclusters
-from fivesigma.reconstruction.flow.table import Deposits, Tracks
+from fivesigma.reconstruction.flow.neutrals import from_vertex
+from fivesigma.reconstruction.flow.table import Deposits, Tracks, track_table
 from fivesigma.reconstruction.leptons import merged_photons, photons
 
 
@@ -19,7 +20,7 @@ def track(p, *, phi=0.0, calo_phi=0.0, error=0.01):
     zero, one = np.zeros(1), np.ones(1)
     return Tracks(
         np.array([0, 1]), p * one, error * p * one, p * one, zero, phi * one, -one, zero, zero,
-        calo_phi * one,
+        calo_phi * one, zero,
     )  # fmt: skip
 
 
@@ -57,6 +58,28 @@ def test_the_seed_may_be_the_photon_when_the_track_bends_away():
     found, _ = made(track(2.0, phi=0.0, calo_phi=0.4), calo)
     assert found.energy == pytest.approx([40.0])
     assert found.share == pytest.approx([0.95])
+
+
+def test_an_electron_that_winds_up_arrives_far_off_in_eta_too():
+    # between the tangent at eta 1.2 and the hit at 1.6 clusters lie on the way in both
+    calo = clusters((40.0, 1.2, 0.0, 1.0), (5.0, 1.4, 0.5, 1.0), (9.0, 1.6, 0.0, 1.0))
+    wound = track(2.0, phi=0.0, calo_phi=1.0)
+    wound = wound._replace(calo_eta=np.array([1.6]), line_eta=np.array([1.2]))
+    found, owner = made(wound, calo)
+    assert found.energy == pytest.approx([45.0])
+    assert owner.tolist() == [0, 0, -1]
+
+
+@pytest.mark.parametrize(("eta", "dz"), [(0.3, 40.0), (-1.1, -60.0), (1.9, 50.0), (-2.4, 30.0)])
+def test_photons_meet_the_calorimeter_where_the_vertex_sees_it(eta, dz):
+    lists = {"pt": 20.0, "eta": eta, "phi": 0.1, "charge": 1.0, "dz": dz}
+    lists |= {"calo_eta": eta, "calo_phi": 0.2}
+    record = {name: np.array([value]) for name, value in lists.items()}
+    covariance = ak.unflatten(np.ones(15), [15])
+    tracks = ak.unflatten(ak.zip(record | {"covariance": covariance}, depth_limit=1), [1])
+    table = track_table(tracks, ATLAS)
+    seen = from_vertex(table.line_eta, np.zeros(1), np.array([dz]), ATLAS)
+    assert seen == pytest.approx([eta], abs=1e-9)
 
 
 def test_hadronic_energy_behind_is_added_up_and_no_seed_is_no_electron():

@@ -48,7 +48,7 @@ _TUNGSTEN_SILICON = mix((Layer(TUNGSTEN, 1.4), Layer(SILICON, 0.3)))
 # The sampling term of the ECAL is 13 % less than the published one and constant terms are left
 # out: thresholds, what clusters leave out and non-compensation add what is missing. 2 to 3
 # radiation lengths of the last depth stand for the matter ahead of the detector's 24. The HCAL's
-# 9.2 interaction lengths along the path lie between the detector's 7.4 at eta = 0 and 12 at
+# 9.2 interaction lengths along the path lie between the detector's 7.4 at eta = 0 and 11.4 at
 # |eta| = 1.
 ATLAS = Cells(
     "atlas",

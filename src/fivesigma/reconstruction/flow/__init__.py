@@ -84,7 +84,7 @@ def energy_flow(
     Returns:
         One list per event with the fields of `events.FIELDS["particles"]`, by falling pT.
     """
-    table, calo = track_table(tracks), deposits(clusters, cells, geometry)
+    table, calo = track_table(tracks, geometry), deposits(clusters, cells, geometry)
     photon = photon_like(calo, geometry)
     hcal = int(np.count_nonzero(geometry.grid.ecal))
     left = calo.cell_energy.copy()

@@ -49,13 +49,17 @@ def _turn(phi: float) -> float:
 
 @njit(cache=True)
 def _on_road(tracks: Tracks, t: int, deposits: Deposits, c: int, road: tuple[float, ...]) -> bool:
-    """Whether a cluster lies where an electron and its photons go: between the track's direction
-    at the beam line, as photons fly on along tangents, and where it meets the calorimeter."""
-    if abs(deposits.eta[c] - tracks.calo_eta[t]) > road[0]:
-        return False
+    """Whether a cluster lies where an electron and its photons go: between where the track's
+    direction at the beam line points, as photons fly on along tangents, and where the track meets
+    the calorimeter. In eta the one goes over into the other as in phi: an electron that kept
+    little of its momentum winds up and arrives far off in both."""
     bend = _turn(tracks.phi[t] - tracks.calo_phi[t])
     away = _turn(deposits.phi[c] - tracks.calo_phi[t])
-    return min(bend, 0.0) - road[1] < away < max(bend, 0.0) + road[1]
+    if not min(bend, 0.0) - road[1] < away < max(bend, 0.0) + road[1]:
+        return False
+    share = min(max(away / bend, 0.0), 1.0) if bend != 0.0 else 0.0
+    eta = tracks.calo_eta[t] + share * (tracks.line_eta[t] - tracks.calo_eta[t])
+    return abs(deposits.eta[c] - eta) < road[0]
 
 
 @njit(cache=True)
@@ -117,7 +121,7 @@ def superclusters(
     candidate: np.ndarray,
     *,
     seed: tuple[float, float] = (0.02, 0.03),
-    road: tuple[float, float] = (0.03, 0.08),
+    road: tuple[float, float] = (0.03, 0.15),
     around: float = 0.15,
 ) -> tuple[Superclusters, np.ndarray]:
     """Electromagnetic clusters that tracks point to, with those of their bremsstrahlung.
@@ -129,7 +133,8 @@ def superclusters(
         candidate: (T,) tracks that may be electrons.
         seed: how far in eta and phi the largest cluster may be beside the arc on which photons
             are radiated,
-        road: and how far all others.
+        road: and how far all others, as in photons' strips; conversions of radiated photons spread
+            in phi.
         around: radius about the largest cluster in which energy in the HCAL is added up.
 
     Returns:

@@ -58,6 +58,7 @@ class Tracks(NamedTuple):
         error: of the momenta [GeV].
         pt, eta, phi, charge, dz: of the tracks at the beam line.
         calo_eta, calo_phi: where they meet the calorimeter.
+        line_eta: where a photon along their first direction meets it.
     """
 
     event: np.ndarray
@@ -70,6 +71,7 @@ class Tracks(NamedTuple):
     dz: np.ndarray
     calo_eta: np.ndarray
     calo_phi: np.ndarray
+    line_eta: np.ndarray
 
 
 def _flat(lists: ak.Array, name: str) -> np.ndarray:
@@ -120,13 +122,26 @@ def deposits(clusters: ak.Array, cells: ak.Array, geometry: Cells) -> Deposits:
     )
 
 
-def track_table(tracks: ak.Array) -> Tracks:
-    """Flat tracks with the errors of their momenta."""
-    pt, eta = _flat(tracks, "pt"), _flat(tracks, "eta")
+def track_table(tracks: ak.Array, geometry: Cells) -> Tracks:
+    """Flat tracks with the errors of their momenta.
+
+    Args:
+        tracks: lists per event with the fields of `events.FIELDS["tracks"]`.
+        geometry: the calorimeters, for where photons meet them.
+    """
+    pt, eta, dz = (_flat(tracks, name) for name in ("pt", "eta", "dz"))
     p = pt * np.cosh(eta)
     lower = ak.to_numpy(ak.flatten(tracks.covariance)).astype(np.float64).reshape(-1, 15)
     names = ("phi", "charge", "dz", "calo_eta", "calo_phi")
-    return Tracks(
-        _offsets(tracks), p, p**2 * np.sqrt(lower[:, 14]), pt, eta,
-        *(_flat(tracks, name) for name in names),
-    )  # fmt: skip
+    columns = [*(_flat(tracks, name) for name in names), _line(eta, dz, geometry)]
+    return Tracks(_offsets(tracks), p, p**2 * np.sqrt(lower[:, 14]), pt, eta, *columns)
+
+
+def _line(eta: np.ndarray, dz: np.ndarray, geometry: Cells) -> np.ndarray:
+    """Pseudorapidities (T,), from the origin, where straight lines from z = dz on the beam line
+    meet the calorimeters: the barrel, or an end cap if that comes first."""
+    slope = np.sinh(eta)
+    end = np.copysign(geometry.half_length, slope)
+    across = np.abs(end - dz) / np.maximum(np.abs(slope), 1e-9)
+    barrel = (dz + geometry.radius * slope) / geometry.radius
+    return np.arcsinh(np.where(across > geometry.radius, barrel, end / np.maximum(across, 1e-9)))

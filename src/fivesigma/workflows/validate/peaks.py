@@ -16,6 +16,8 @@ from fivesigma.generation.options import Generation, Gun, seed_of
 from fivesigma.generation.pythia import Generator
 from fivesigma.plots.spectra import spectrum_fit
 from fivesigma.reconstruction.classical import reconstruct_signals
+from fivesigma.reconstruction.radiation import dressed, radiated
+from fivesigma.reconstruction.surroundings import density, isolation
 from fivesigma.results import Number, Result
 from fivesigma.statistics.spectra import Component, Fit, Model, fit_events, shape_named
 from fivesigma.workflows.validate.checks import Check, section
@@ -62,14 +64,20 @@ def _of_soft_photons(found: Objects) -> ak.Array:
 
 
 def _of_four_leptons(found: Objects) -> ak.Array:
-    """Of the four hardest isolated leptons, where these are two pairs of opposite charge."""
-    numbers = {"electrons": 11, "muons": 13}
+    """Of the four hardest isolated leptons, where these are two pairs of opposite charge.
+
+    Photons that they radiated are added, as CMS and ATLAS do in this decay.
+    """
+    numbers, particles = {"electrons": 11, "muons": 13}, found["particles"]
     parts = []
     for name, number in numbers.items():
-        kept = _hard(found[name], 5.0, 0.35)
+        kept = _hard(found[name], 5.0)
         columns = {each: kept[each] for each in ("pt", "eta", "phi", "mass", "charge")}
         parts.append(ak.zip({**columns, "flavour": kept.charge * number}))
-    leptons = ak.concatenate(parts, axis=1)
+    leptons, rho = ak.concatenate(parts, axis=1), density(particles)
+    owner = radiated(particles, leptons, rho)
+    around = isolation(leptons, particles[owner < 0], rho)
+    leptons = dressed(leptons, particles, owner)[around < 0.35]
     four = leptons[ak.argsort(leptons.pt, axis=1, ascending=False)][:, :4]
     good = (ak.num(four) == 4) & (ak.sum(four.flavour, axis=1) == 0)
     good = good & (ak.sum(four.charge, axis=1) == 0)
