@@ -100,7 +100,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "eta": Field("f4", "", "centre of the cell"),
         "phi": Field("f4", "rad", "centre of the cell"),
         "energy": Field("f4", "GeV", "measured, at the electromagnetic scale; can be negative"),
-        "noise": Field("f4", "GeV", "expected standard deviation of the noise"),
+        "noise": Field("f4", "GeV", "expected standard deviation of electronic noise and pile-up"),
         "truth": Field("i4", "", "list: indices into `truth` of what deposited energy here"),
         "fraction": Field("f4", "", "list: share of the true energy of the cell, same order"),
     },
