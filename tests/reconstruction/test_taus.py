@@ -40,7 +40,6 @@ NEUTRON = (8.0, 0.03, 0.0, 0.0, 0, 130, 1.0, -1)
         ((hadron(30), hadron(10, 0.02, 0.0, -1)), []),  # two tracks, no charge
         ((*THREE[:2], hadron(8, -0.03, 0.03)), []),  # charge three
         ((hadron(15),), []),  # too soft
-        ((photon(30.0), hadron(2.0)), []),  # no hard track
         ((hadron(30), photon(8.0, 0.3)), []),  # not alone
         ((hadron(30), hadron(8.0, 0.3)), []),
         ((hadron(30), hadron(10, 0.09), hadron(10, 0.0, 0.08, -1)), []),  # too wide for its pT

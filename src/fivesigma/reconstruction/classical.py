@@ -16,8 +16,7 @@ from fivesigma.geometry import Detector
 from fivesigma.reconstruction.cluster_calibration import calibrate, load
 from fivesigma.reconstruction.clusters import ClusterOptions, clusters
 from fivesigma.reconstruction.flow import FlowOptions, energy_flow
-from fivesigma.reconstruction.jet_calibration import calibrated_jets
-from fivesigma.reconstruction.jet_calibration import load as jet_response
+from fivesigma.reconstruction.jet_calibration import calibrated_jets, tables_of
 from fivesigma.reconstruction.leptons import electrons, isolated_muons, photons
 from fivesigma.reconstruction.missing import missing_momentum
 from fivesigma.reconstruction.muons import MuonFinding, reconstruct_muons
@@ -142,17 +141,18 @@ def physics_objects(
     hard = particles[particles.vertex <= 0]
     hard = ak.with_field(hard, ak.local_index(hard), "index")
     single = _isolated(hard, own, options)
-    table = jet_response(detector.name) if options.calibrate_jets else None
+    tables = tables_of(detector.name) if options.calibrate_jets else None
     crowded = _crowded(particles)
     of_pileup = rho * crowded[:, None]
-    jets = calibrated_jets(hard[~single], of_pileup, table, options.jet_pt_min)
+    vertices = crowded * ak.to_numpy(ak.fill_none(ak.max(particles.vertex, axis=1), 0))
+    jets = calibrated_jets(hard[~single], of_pileup, tables, vertices, options.jet_pt_min)
     jets = ak.with_field(jets, vertex_fraction(jets, particles), "vertex_fraction")
     jets = jets[~crowded | ~_of_pileup(jets, options)]
     found = taus(particles, _leptons(own, options))
     sure = jets[~crowded | (jets.pt > _pt_min(jets, options))]
     within = ak.flatten(sure.constituents.index, axis=2)
     hard = ak.with_field(hard, _members(hard, within), "in_jet")
-    met = missing_momentum(hard[~crowded | (hard.charge != 0) | single], sure, of_pileup)
+    met = missing_momentum(hard[~crowded | (hard.charge != 0) | single], sure, vertices)
     kept = jets[[name for name in jets.fields if name != "constituents"]]
     return {**own, "taus": found, "jets": kept, "met": met}
 

@@ -37,14 +37,14 @@ class TauOptions:
 
     pt_min: float = 20.0
     eta_max: float = 2.4
-    lead_pt_min: float = 5.0
-    track_pt_min: float = 0.5
+    lead_pt_min: float = 1.0
+    track_pt_min: float = 1.0
     neutral_pt_min: float = 0.5
     cone: tuple[float, float, float] = (3.0, 0.05, 0.1)
     strip: tuple[float, float] = (0.05, 0.15)
     around: float = 0.4
     pileup_share: float = 0.4
-    isolation_max: float = 0.15
+    isolation_max: float = 0.2
     leptons: float = 0.1
 
 

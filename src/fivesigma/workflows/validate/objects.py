@@ -188,7 +188,7 @@ def _taken_for_taus(truth: ak.Array, found: dict[str, ak.Array]) -> Iterator[tup
     jets = found["jets"][abs(found["jets"].eta) < _ETA_MAX]
     jets = jets[match(jets, true_taus(truth, 10.0), 0.4) < 0]
     taken = match(jets, found["taus"], cone) >= 0
-    share = fraction(*(ak.to_numpy(ak.flatten(each)) for each in (taken, jets.pt)), edges)
+    share = fraction(ak.to_numpy(ak.flatten(taken)), ak.to_numpy(ak.flatten(jets.pt)), edges)
     yield from zip(_labels(edges), _shares(share), strict=True)
 
 
