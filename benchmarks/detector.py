@@ -66,7 +66,7 @@ def mixed(truth: ak.Array, pool: dict, preset: Detector, rng: np.random.Generato
     n = len(truth)
     left = transport(stable(truth), n, preset, rng)
     left, _ = mix(left, truth, pool, np.full(n, COLLISIONS), rng)
-    measure(left, n, preset, rng)
+    measure(left, n, preset, rng, pileup=COLLISIONS)
 
 
 def main() -> None:

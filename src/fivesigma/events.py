@@ -100,7 +100,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "eta": Field("f4", "", "centre of the cell"),
         "phi": Field("f4", "rad", "centre of the cell"),
         "energy": Field("f4", "GeV", "measured, at the electromagnetic scale; can be negative"),
-        "noise": Field("f4", "GeV", "expected standard deviation of the noise"),
+        "noise": Field("f4", "GeV", "expected standard deviation of electronic noise and pile-up"),
         "truth": Field("i4", "", "list: indices into `truth` of what deposited energy here"),
         "fraction": Field("f4", "", "list: share of the true energy of the cell, same order"),
     },
@@ -187,7 +187,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         **_MOMENTUM,
         "charge": Field("i1", "e", "electric charge"),
         "prongs": Field("i1", "", "charged hadrons: 1 or 3"),
-        "isolation": Field("f4", "", "pT of the rest of the jet over its own"),
+        "isolation": Field("f4", "", "pT within 0.4 over its own, pile-up taken off"),
         "pt_error": Field("f4", "GeV", "uncertainty of pt"),
     },
     "met": {
@@ -222,6 +222,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         "raw_pt": Field("f4", "GeV", "pile-up taken off, not calibrated; at signal level"),
         "pt_error": Field("f4", "GeV", "uncertainty of pt; at signal level"),
         "charged_fraction": Field("f4", "", "share of charged particles; at signal level"),
+        "vertex_fraction": Field(
+            "f4", "", "share of the hard collision in charged pT, -1: no tracks; at signal level"
+        ),
     },
     "constituents": _PARTICLE,
 }

@@ -1,9 +1,19 @@
 """Calibration of jets: what was derived closes on independent jets; shipped tables are sane."""
 
+from dataclasses import replace
+
+import awkward as ak
 import numpy as np
 import pytest
 
-from fivesigma.reconstruction.jet_calibration import derive, load
+from fivesigma.reconstruction.jet_calibration import (
+    JetResponse,
+    calibrated_jets,
+    derive,
+    load,
+    save,
+    tables_of,
+)
 
 NODES, EDGES = (15.0, 30.0, 60.0, 120.0, 300.0), (0.0, 1.3, 2.5)
 
@@ -33,7 +43,8 @@ def test_closure_on_independent_jets():
 
 @pytest.mark.parametrize("name", ["atlas", "cms"])
 def test_shipped_tables(name):
-    table = load(name)
+    table, crowded = tables_of(name)
+    assert table.vertices == 0 < crowded.vertices
     pt = np.array([30.0, 100.0, 400.0])
     for eta in (0.5, 2.0):
         factor = table.factor(pt, np.full(3, eta))
@@ -47,3 +58,24 @@ def test_shipped_tables(name):
 def test_a_table_that_is_not_there():
     with pytest.raises(ValueError, match="no jet calibration for 'trackml'; there are atlas, cms"):
         load("trackml")
+
+
+def test_pile_up_goes_from_one_table_to_the_other():
+    quiet = JetResponse((20.0, 100.0), (0.0, 5.0), ((0.9, 0.9),), ((0.0, 0.8, 0.0),))
+    crowded = replace(quiet, response=((0.8, 0.8),), resolution=((0.0, 1.6, 0.0),), vertices=20.0)
+    particle = {"pt": 72.0, "eta": 0.5, "phi": 0.0, "mass": 0.0, "charge": 0}
+    events, rho = ak.Array([[particle]] * 3), np.zeros((3, 2))
+    found = calibrated_jets(events, rho, (quiet, crowded), np.array([0, 10, 20]))
+    assert ak.flatten(found.pt).to_list() == pytest.approx([80.0, 85.0, 90.0])
+    relative = np.asarray(ak.flatten(found.pt_error**2 / found.pt))
+    np.testing.assert_allclose(relative, [0.64, 1.6, 2.56], rtol=1e-5)
+    bare = calibrated_jets(events, rho, None, np.zeros(3))
+    assert ak.flatten(bare.pt).to_list() == pytest.approx([72.0] * 3)
+
+
+def test_without_a_table_for_pile_up_nothing_changes(monkeypatch, tmp_path):
+    name = "fivesigma.reconstruction.jet_calibration._FOLDER"
+    save(tmp_path / "jets-atlas.json", load("atlas"))
+    monkeypatch.setattr(name, tmp_path)
+    quiet, crowded = tables_of("atlas")
+    assert crowded.response == quiet.response and crowded.vertices > 0

@@ -52,6 +52,6 @@ def test_pile_up_makes_missing_momentum_less_significant():
     none = ak.Array([[{"pt": 0.0, "phi": 0.0, "charge": 1, "pdg_id": 13, "pt_error": 0.0,
                        "in_jet": True}]] * 50)  # fmt: skip
     quiet = missing_momentum(none, jets)
-    crowded = missing_momentum(none, jets, np.full((50, 2), 20.0))
+    crowded = missing_momentum(none, jets, np.full(50, 20))
     assert ak.all(crowded.significance < quiet.significance)
     assert ak.all(crowded.pt == quiet.pt)

@@ -174,6 +174,7 @@ def measure(
     detector: Detector,
     rng: np.random.Generator,
     options: SignalOptions | None = None,
+    pileup: float = 0.0,
 ) -> dict[str, ak.Array]:
     """What is read out: `hits` with noise, `cells`, `segments`, one list per event each.
 
@@ -183,6 +184,7 @@ def measure(
         detector: the preset.
         rng: source of all randomness.
         options: departures from the preset.
+        pileup: mean number of collisions that were mixed in, for the expected noise of cells.
     """
     options = options or SignalOptions()
     if detector.layers is None or detector.cells is None:
@@ -192,7 +194,9 @@ def measure(
     hits = {name: np.concatenate([column, noise[name]]) for name, column in left.hits.items()}
     return {
         "hits": lists("hits", hits, n_events),
-        "cells": read_out(left.contributions, n_events, detector.cells, rng, options.cells),
+        "cells": read_out(
+            left.contributions, n_events, detector.cells, rng, options.cells, pileup
+        ),
         "segments": left.segments,
     }
 

@@ -3,7 +3,8 @@ share.
 
 `response.py` has the object-level response (tracks, towers), `layers.py` and `trackers.py` the
 tracker's layers and modules, `cells.py` and `calorimeters.py` the calorimeters' depths and cells,
-`stations.py` the muon system. Lengths in mm, energies in GeV, fields in T.
+`stations.py` the muon system, `pileup.py` the noise of pile-up in cells. Lengths in mm, energies
+in GeV, fields in T.
 """
 
 from __future__ import annotations

@@ -16,12 +16,11 @@ from fivesigma.geometry import Detector
 from fivesigma.reconstruction.cluster_calibration import calibrate, load
 from fivesigma.reconstruction.clusters import ClusterOptions, clusters
 from fivesigma.reconstruction.flow import FlowOptions, energy_flow
-from fivesigma.reconstruction.jet_calibration import calibrated_jets
-from fivesigma.reconstruction.jet_calibration import load as jet_response
+from fivesigma.reconstruction.jet_calibration import calibrated_jets, tables_of
 from fivesigma.reconstruction.leptons import electrons, isolated_muons, photons
 from fivesigma.reconstruction.missing import missing_momentum
 from fivesigma.reconstruction.muons import MuonFinding, reconstruct_muons
-from fivesigma.reconstruction.surroundings import density
+from fivesigma.reconstruction.surroundings import density, vertex_fraction
 from fivesigma.reconstruction.taus import taus
 from fivesigma.reconstruction.tracks import TrackFinding, reconstruct_tracks
 from fivesigma.reconstruction.vertices import find_vertices
@@ -36,6 +35,8 @@ COLLECTIONS = (
 
 #: charged particles of other vertices from which on an event has pile-up
 _OTHERS = 20
+#: |eta| of jets whose charged particles tell their collision
+_TRACKED = 2.4
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class ReconstructionOptions:
         flow: cuts of energy flow.
         jet_pt_min: softer jets are dropped [GeV].
         isolation_max: leptons and photons with less around them are not part of jets.
+        vertex_fraction_min: jets softer than `vertex_pt_max` [GeV] with a smaller share of the
+            hard collision are dropped, where there is pile-up and there are tracks.
+        met_jet_pt_min: jets with less do not count for missing momentum where there is pile-up,
+            with tracks and beyond them [GeV].
         calibrate_jets: False leaves jets at the scale of energy flow.
     """
 
@@ -58,6 +63,9 @@ class ReconstructionOptions:
     flow: FlowOptions = field(default_factory=FlowOptions)
     jet_pt_min: float = 15.0
     isolation_max: float = 0.2
+    vertex_fraction_min: float = 0.2
+    vertex_pt_max: float = 50.0
+    met_jet_pt_min: tuple[float, float] = (20.0, 30.0)
     calibrate_jets: bool = True
 
 
@@ -133,15 +141,40 @@ def physics_objects(
     hard = particles[particles.vertex <= 0]
     hard = ak.with_field(hard, ak.local_index(hard), "index")
     single = _isolated(hard, own, options)
-    table = jet_response(detector.name) if options.calibrate_jets else None
-    of_pileup = rho * _crowded(particles)[:, None]
-    jets = calibrated_jets(hard[~single], of_pileup, table, options.jet_pt_min)
-    within = ak.flatten(jets.constituents.index, axis=2)
+    tables = tables_of(detector.name) if options.calibrate_jets else None
+    crowded = _crowded(particles)
+    of_pileup = rho * crowded[:, None]
+    vertices = crowded * ak.to_numpy(ak.fill_none(ak.max(particles.vertex, axis=1), 0))
+    jets = calibrated_jets(hard[~single], of_pileup, tables, vertices, options.jet_pt_min)
+    jets = ak.with_field(jets, vertex_fraction(jets, particles), "vertex_fraction")
+    jets = jets[~crowded | ~_of_pileup(jets, options)]
+    found = taus(particles, _leptons(own, options))
+    sure = jets[~crowded | (jets.pt > _pt_min(jets, options))]
+    within = ak.flatten(sure.constituents.index, axis=2)
     hard = ak.with_field(hard, _members(hard, within), "in_jet")
-    met = missing_momentum(hard, jets, of_pileup)
-    found = taus(jets)
+    met = missing_momentum(hard[~crowded | (hard.charge != 0) | single], sure, vertices)
     kept = jets[[name for name in jets.fields if name != "constituents"]]
     return {**own, "taus": found, "jets": kept, "met": met}
+
+
+def _of_pileup(jets: ak.Array, options: ReconstructionOptions) -> ak.Array:
+    """Jets whose charged particles come from other collisions."""
+    soft = (jets.pt < options.vertex_pt_max) & (abs(jets.eta) < _TRACKED)
+    return soft & (jets.vertex_fraction < options.vertex_fraction_min)
+
+
+def _pt_min(jets: ak.Array, options: ReconstructionOptions) -> ak.Array:
+    """Least pT of jets that count for missing momentum, where there is pile-up [GeV]."""
+    return ak.where(abs(jets.eta) < _TRACKED, *options.met_jet_pt_min)
+
+
+def _leptons(own: Mapping[str, ak.Array], options: ReconstructionOptions) -> ak.Array:
+    """Isolated electrons and muons."""
+    each = (own[name] for name in ("electrons", "muons"))
+    chosen = [
+        a[(a.pt > 10.0) & (a.isolation < options.isolation_max)][["eta", "phi"]] for a in each
+    ]
+    return ak.concatenate(chosen, axis=1)
 
 
 def _crowded(particles: ak.Array) -> np.ndarray:

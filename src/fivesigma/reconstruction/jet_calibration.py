@@ -2,13 +2,14 @@
 
 The response table is that of `benchmarks/jet_calibration.py`: the median of measured over true pT
 in bins of true pT and |eta|, inverted numerically: a jet measured at
-R(t) t has the factor 1 / R(t).
+R(t) t has the factor 1 / R(t). Pile-up raises the thresholds of clusters: a second table is that
+of jets with pile-up, and factors go from one to the other with the number of vertices.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from math import pi
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 from fivesigma.reconstruction.jets import JetOptions, cluster
 from fivesigma.reconstruction.surroundings import density_at
 
-__all__ = ["JetResponse", "calibrated_jets", "derive", "load", "save"]
+__all__ = ["JetResponse", "calibrated_jets", "derive", "load", "save", "tables_of"]
 
 _FOLDER = Path(__file__).parent / "calibrations"
 
@@ -33,12 +34,14 @@ class JetResponse:
         eta: edges in |eta|; bins are between them.
         response: measured over true pT, node by node for each bin of |eta|.
         resolution: (N, S, C) of sigma / pT = N / pT (+) S / sqrt(pT) (+) C for each bin of |eta|.
+        vertices: mean number of further vertices that were found in its events.
     """
 
     pt: tuple[float, ...]
     eta: tuple[float, ...]
     response: tuple[tuple[float, ...], ...]
     resolution: tuple[tuple[float, float, float], ...]
+    vertices: float = 0.0
 
     def factor(self, pt: np.ndarray, eta: np.ndarray) -> np.ndarray:
         """Factors on jets (N,) of these measured pT [GeV] and eta."""
@@ -61,7 +64,7 @@ class JetResponse:
 
 def derive(
     measured: np.ndarray, true: np.ndarray, eta: np.ndarray, pt: tuple[float, ...],
-    edges: tuple[float, ...],
+    edges: tuple[float, ...], vertices: float = 0.0,
 ) -> JetResponse:  # fmt: skip
     """The table from matched jets.
 
@@ -71,6 +74,7 @@ def derive(
         eta: (N,) true directions.
         pt: nodes; jets within half the way to the next nodes, in ln pT, make each.
         edges: in |eta|.
+        vertices: mean number of further vertices.
     """
     nodes = np.log(pt)
     limits = np.concatenate([[-np.inf], 0.5 * (nodes[1:] + nodes[:-1]), [np.inf]])
@@ -86,7 +90,7 @@ def derive(
                 medians[k], widths[k] = q[1], (q[2] - q[0]) / 2 / q[1]
         responses.append(tuple(_filled(nodes, medians).round(4).tolist()))
         resolutions.append(_terms(np.array(pt), widths))
-    return JetResponse(pt, edges, tuple(responses), tuple(resolutions))
+    return JetResponse(pt, edges, tuple(responses), tuple(resolutions), vertices)
 
 
 def _filled(nodes: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -115,15 +119,20 @@ def save(path: Path, table: JetResponse) -> None:
 
 
 @cache
-def load(name: str) -> JetResponse:
+def load(name: str, *, pileup: bool = False) -> JetResponse:
     """The shipped table of a detector preset.
+
+    Args:
+        name: of the preset.
+        pileup: that of jets with pile-up.
 
     Raises:
         ValueError: none is shipped.
     """
-    path = _FOLDER / f"jets-{name}.json"
+    kind = "crowded-jets" if pileup else "jets"
+    path = _FOLDER / f"{kind}-{name}.json"
     if not path.is_file():
-        has = ", ".join(sorted(each.stem[5:] for each in _FOLDER.glob("jets-*.json")))
+        has = ", ".join(sorted(each.stem[len(kind) + 1 :] for each in _FOLDER.glob(f"{kind}-*")))
         message = f"no jet calibration for {name!r}; there are {has or 'none'}"
         raise ValueError(message)
     content = json.loads(path.read_text())
@@ -132,13 +141,43 @@ def load(name: str) -> JetResponse:
         tuple(content["eta"]),
         tuple(map(tuple, content["response"])),
         tuple(map(tuple, content["resolution"])),
+        content.get("vertices", 0.0),
     )
+
+
+def tables_of(name: str) -> tuple[JetResponse, JetResponse]:
+    """The tables of a preset without and with pile-up; the first one twice where none is shipped
+    with pile-up.
+
+    Raises:
+        ValueError: none is shipped at all.
+    """
+    quiet = load(name)
+    if (_FOLDER / f"crowded-jets-{name}.json").is_file():
+        return quiet, load(name, pileup=True)
+    return quiet, replace(quiet, vertices=1.0)
+
+
+#: largest share of the table with pile-up: more vertices than this goes beyond what it knows
+_BEYOND = 1.5
+
+
+def _between(
+    tables: tuple[JetResponse, JetResponse], raw: np.ndarray, eta: np.ndarray, further: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated pT and its error (N,) [GeV], between both tables by the number of vertices."""
+    share = np.clip(further / tables[1].vertices, 0.0, _BEYOND)
+    one, two = (table.factor(raw, eta) for table in tables)
+    value = raw * (one + share * (two - one))
+    low, high = (table.sigma(value, eta) ** 2 for table in tables)
+    return value, np.sqrt(np.maximum(low + share * (high - low), 0.25 * low))
 
 
 def calibrated_jets(
     particles: ak.Array,
     rho: np.ndarray,
-    table: JetResponse | None,
+    tables: tuple[JetResponse, JetResponse] | None,
+    vertices: np.ndarray,
     pt_min: float = 15.0,
     radius: float = 0.4,
 ) -> ak.Array:
@@ -147,7 +186,8 @@ def calibrated_jets(
     Args:
         particles: lists per event; charged ones of other collisions left out.
         rho: (E, 2) from `surroundings.density`.
-        table: response; None: no calibration.
+        tables: response without and with pile-up; None: no calibration.
+        vertices: (E,) number of further vertices.
         pt_min: least pT after all [GeV].
         radius: R.
 
@@ -161,8 +201,9 @@ def calibrated_jets(
     flat = ak.flatten(found)
     pt, eta, mass = (ak.to_numpy(flat[name]).astype(np.float64) for name in ("pt", "eta", "mass"))
     raw = np.maximum(pt - density_at(rho, event, eta) * pi * radius**2, 0.1 * pt)
-    value = raw * (table.factor(raw, eta) if table else 1.0)
-    error = table.sigma(value, eta) if table else np.zeros(pt.size)
+    value, error = raw, np.zeros(pt.size)
+    if tables:
+        value, error = _between(tables, raw, eta, vertices[event])
     charged = ak.sum(flat.constituents.pt * (flat.constituents.charge != 0), axis=1) / pt
     columns = {
         "pt": value, "eta": eta, "phi": flat.phi, "mass": mass * value / pt, "raw_pt": raw,

@@ -8,7 +8,7 @@ import awkward as ak
 import numpy as np
 from numba import njit
 
-__all__ = ["density", "density_at", "isolation"]
+__all__ = ["density", "density_at", "isolation", "vertex_fraction"]
 
 #: |eta| up to which tracks are found, and up to which the forward density is taken
 _TRACKED, _FORWARD = 2.5, 4.5
@@ -101,3 +101,30 @@ def isolation(
     pt = ak.to_numpy(ak.flatten(objects.pt)).astype(np.float64)
     value = (charged + np.maximum(neutral - expected, 0.0)) / np.maximum(pt, 1e-6)
     return ak.unflatten(value.astype(np.float32), ak.num(objects))
+
+
+def vertex_fraction(jets: ak.Array, particles: ak.Array, radius: float = 0.4) -> ak.Array:
+    """Share of the hard collision in the transverse momentum of charged particles within jets.
+
+    The jet-vertex fraction of arXiv:1510.03823, equation 1; -1 for jets without any.
+
+    Args:
+        jets: lists per event with `eta phi`.
+        particles: lists per event of all collisions, with `vertex`; 0 is the hard one.
+        radius: of the jets.
+    """
+    event = np.repeat(np.arange(len(jets)), ak.to_numpy(ak.num(jets)))
+    place = [ak.to_numpy(ak.flatten(jets[name])).astype(np.float64) for name in ("eta", "phi")]
+    near = particles[particles.charge != 0]
+    starts = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(near)))])
+    pt, eta, phi, vertex = (
+        ak.to_numpy(ak.flatten(near[name])).astype(np.float64)
+        for name in ("pt", "eta", "phi", "vertex")
+    )
+    own, other = _sums(
+        (event, place[0], place[1]), starts, (pt, eta, phi, np.where(vertex <= 0, 1.0, 0.0)),
+        radius, (0.0, 0.0),
+    )  # fmt: skip
+    total = own + other
+    value = np.where(total > 0, own / np.maximum(total, 1e-6), -1.0)
+    return ak.unflatten(value.astype(np.float32), ak.num(jets))

@@ -202,8 +202,9 @@ class _Simulation:
             return library(left, truth)
         if not self.pileup:
             return measure(left, n, preset, rng, self.options)
-        left, further = mix(left, truth, pool, rng.poisson(self.pileup.mean, n), rng)
-        return {**measure(left, n, preset, rng, self.options), "pileup": further}
+        mean = self.pileup.mean
+        left, further = mix(left, truth, pool, rng.poisson(mean, n), rng)
+        return {**measure(left, n, preset, rng, self.options, mean), "pileup": further}
 
     def _pool(self, rng: np.random.Generator) -> dict[str, ak.Array]:
         """Collisions of some shards of the library, chosen at random."""

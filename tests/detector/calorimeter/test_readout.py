@@ -133,6 +133,23 @@ def test_noise_maps_differ_between_seeds():
     assert not (noise[0] == noise[2]).all()
 
 
+def test_pile_up_adds_to_the_expected_noise_and_its_mean_is_taken_off():
+    quiet, few, many = (
+        read_out(one_cell([1.0]), 1, ATLAS, np.random.default_rng(3), pileup=mean)[0]
+        for mean in (0.0, 10.0, 40.0)
+    )
+    for name in ("depth", "cell"):
+        assert (quiet[name] == many[name]).to_list() == [True] * len(quiet)
+    off = [ak.to_numpy(quiet.energy - each.energy).astype(float) for each in (few, many)]
+    assert (off[1] > 0).any()
+    np.testing.assert_allclose(off[1], 4 * off[0], atol=1e-5)
+    own = ATLAS.noise(ak.to_numpy(quiet.depth), ak.to_numpy(quiet.cell))
+    np.testing.assert_allclose(quiet.noise, own, rtol=1e-6)
+    added = [ak.to_numpy(each.noise).astype(float) ** 2 - own**2 for each in (few, many)]
+    assert (added[0] > 0).all()
+    np.testing.assert_allclose(added[1], 4 * added[0], rtol=0.02, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["miscalibration", "noise_spread", "zero_suppression"])
 def test_negative_options_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be a number >= 0, got -1"):

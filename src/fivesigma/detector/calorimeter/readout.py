@@ -14,6 +14,7 @@ from scipy.special import ndtri
 from fivesigma.detector.calorimeter.deposit import Contributions
 from fivesigma.detector.calorimeter.sharing import collect, pick, places
 from fivesigma.geometry.cells import CELLS, Cells
+from fivesigma.geometry.pileup import load
 
 __all__ = ["DeadRegion", "ReadoutOptions", "read_out"]
 
@@ -101,8 +102,9 @@ def _hashed(key: np.ndarray, seed: int) -> np.ndarray:
 class _Readout:
     """The state of one call: a key is (event * D + depth) * CELLS + cell."""
 
-    def __init__(self, cells: Cells, options: ReadoutOptions) -> None:
+    def __init__(self, cells: Cells, options: ReadoutOptions, pileup: float) -> None:
         self.cells, self.options, self.depths = cells, options, len(cells.depths)
+        self.pileup = pileup
         sections = [cells.section(d) for d in range(self.depths)]
         self.scale = np.array([s.scale for s in sections])
         self.cross_talk = np.array([s.cross_talk for s in sections])
@@ -120,13 +122,21 @@ class _Readout:
         return upper // self.depths, upper % self.depths, cell
 
     def noise(self, key: np.ndarray) -> np.ndarray:
-        """Standard deviation of the noise (N,) [GeV]."""
+        """Standard deviation of the electronic noise (N,) [GeV]."""
         _, depth, cell = self.split(key)
         sigma = self.cells.noise(depth, cell) * self.factor[depth]
         if self.options.noise_spread:
             spread = _hashed(depth * CELLS + cell, 2 * self.options.seed)
             sigma = sigma * np.exp(self.options.noise_spread * spread)
         return sigma
+
+    def of_pileup(self, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean energy of cells from pile-up and its standard deviation, (N,) each [GeV]."""
+        if not self.pileup:
+            return np.zeros(key.shape), np.zeros(key.shape)
+        _, depth, cell = self.split(key)
+        mean, sigma = load(self.cells.name).at(depth, self.cells.centres(depth, cell)[0])
+        return self.pileup * mean, np.sqrt(self.pileup) * sigma
 
     def gain(self, key: np.ndarray) -> np.ndarray:
         """Gains (N,)."""
@@ -219,6 +229,7 @@ def read_out(
     cells: Cells,
     rng: np.random.Generator,
     options: ReadoutOptions | None = None,
+    pileup: float = 0.0,
 ) -> ak.Array:
     """Measure the energy in cells.
 
@@ -228,6 +239,11 @@ def read_out(
         cells: the calorimeters.
         rng: source of all randomness.
         options: defects for tests.
+        pileup: mean number of further collisions. Their standard deviation adds to the expected
+            noise, with which clusters compare cells (arXiv:1603.02934, section 2.2). Their mean is
+            taken off: bipolar shaping does so in liquid argon, as what collisions before leave
+            behind cancels the mean; that other calorimeters do so too, and that cells do not vary
+            with collisions before, is our own choice. Zero suppression comes first.
 
     Returns:
         One list per event with the fields of `events.FIELDS["cells"]`, sorted by depth and cell:
@@ -236,7 +252,7 @@ def read_out(
     Raises:
         ValueError: options that do not fit the calorimeters.
     """
-    state = _Readout(cells, options or ReadoutOptions())
+    state = _Readout(cells, options or ReadoutOptions(), pileup)
     owner = (contributions.event * state.depths + contributions.depth) * CELLS + contributions.cell
     hit, visible, *lists = collect(
         np.argsort(owner, kind="stable"), owner, contributions.truth, contributions.energy,
@@ -259,14 +275,15 @@ def read_out(
     counts, truth, fraction = pick(places(hit, key), *lists)
     event, depth, cell = state.split(key)
     eta, phi = cells.centres(depth, cell)
+    mean, sigma = state.of_pileup(key)
     flat = ak.zip(
         {
             "depth": depth.astype(np.int8),
             "cell": cell.astype(np.int32),
             "eta": eta.astype(np.float32),
             "phi": phi.astype(np.float32),
-            "energy": measured.astype(np.float32),
-            "noise": state.noise(key).astype(np.float32),
+            "energy": (measured - mean).astype(np.float32),
+            "noise": np.hypot(state.noise(key), sigma).astype(np.float32),
             "truth": ak.unflatten(truth, counts),
             "fraction": ak.unflatten(fraction, counts),
         },

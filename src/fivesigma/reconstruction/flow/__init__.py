@@ -45,7 +45,9 @@ class FlowOptions:
         photon_min: photons with less transverse energy are dropped [GeV].
         hadron_min: so are neutral hadrons [GeV].
         electron_pt_min: softer tracks are no electrons [GeV].
-        electron_ratio: smallest energy of the clusters over momentum of electrons.
+        electron_ratio: smallest and largest energy of the clusters over momentum of electrons;
+            what has more is a photon that a soft track points to. The largest and the least pT are
+            after arXiv:1908.00005, section 4.
         electron_leakage: largest energy in the HCAL over that of the clusters.
         muon_chi2: tracks that match the muon system worse are no muons.
     """
@@ -55,8 +57,8 @@ class FlowOptions:
     core: float = 0.03
     photon_min: float = 0.3
     hadron_min: float = 0.5
-    electron_pt_min: float = 1.0
-    electron_ratio: float = 0.75
+    electron_pt_min: float = 2.0
+    electron_ratio: tuple[float, float] = (0.75, 10.0)
     electron_leakage: float = 0.05
     muon_chi2: float = 50.0
 
@@ -130,7 +132,8 @@ def _muon_of_tracks(muons: ak.Array, table: Tracks, options: FlowOptions) -> np.
 
 def _electrons(found: Superclusters, table: Tracks, options: FlowOptions) -> np.ndarray:
     """Tracks that are electrons (T,)."""
-    enough = found.energy > options.electron_ratio * table.p
+    low, high = options.electron_ratio
+    enough = (found.energy > low * table.p) & (found.energy < high * table.p)
     return enough & (found.behind < options.electron_leakage * found.energy)
 
 

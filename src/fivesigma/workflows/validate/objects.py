@@ -84,14 +84,16 @@ def reconstructed(
         signals = {"truth": truth}
         if pileup:
             left, signals["pileup"] = mix(left, truth, stock, rng.poisson(pileup, count), rng)
-        signals |= measure(left, count, detector, rng)
+        signals |= measure(left, count, detector, rng, pileup=pileup)
         yield truth, signals | reconstruct_signals(signals, detector, rng)
 
 
 def objects(setting: Setting) -> Result:
     """Efficiency and fake rate of each object, jets by pT, missing momentum by sum ET."""
     numbers: dict[str, Number] = {}
-    rows: dict[str, list[tuple[str | Number, ...]]] = {"objects": [], "jets": [], "met": []}
+    rows: dict[str, list[tuple[str | Number, ...]]] = {
+        "objects": [], "taken": [], "jets": [], "met": [],
+    }  # fmt: skip
     drawn: dict[str, dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
     for pileup in _PILEUP:
         truth, found = _sample(setting, pileup, "ttbar", _EVENTS)
@@ -101,6 +103,9 @@ def objects(setting: Setting) -> Result:
                 numbers |= {f"{key}/{what.replace(' ', '_')}": value
                             for what, value in zip(_SHARES, values, strict=True)}  # fmt: skip
                 rows["objects"].append((name, f"{pileup}", label, *values))
+        for label, share in _taken_for_taus(truth, found):
+            numbers[f"objects/taus/pileup_{pileup}/jets_{label}"] = share
+            rows["taken"].append((f"{pileup}", label, share))
         true_pt, ratio = _ratios(truth, found["jets"])
         jets = mean_and_width(ratio, true_pt, _JETS)
         met = missing_resolution(truth, found["met"], _SUM_ET)
@@ -117,6 +122,9 @@ def objects(setting: Setting) -> Result:
     tables = {
         "Efficiency and fake rate": Table(
             ("object", "pile-up", "pT [GeV]", *_SHARES), tuple(rows["objects"])
+        ),
+        "Jets taken for taus": Table(
+            ("pile-up", "pT [GeV]", "share of jets"), tuple(rows["taken"])
         ),
         "Jets: measured over true pT": Table(
             ("pile-up", "true pT [GeV]", "median", "resolution"), tuple(rows["jets"])
@@ -172,6 +180,16 @@ def _fractions(
     )
     shares = (_shares(each) for each in (good, wrong, other))
     yield from zip(_labels(edges), *shares, strict=True)
+
+
+def _taken_for_taus(truth: ak.Array, found: dict[str, ak.Array]) -> Iterator[tuple[str, Number]]:
+    """Share of jets that are found as taus, without those of taus; bins of the jets' pT."""
+    edges, cone = np.array(_OBJECTS["taus"][0], float), _OBJECTS["taus"][1]
+    jets = found["jets"][abs(found["jets"].eta) < _ETA_MAX]
+    jets = jets[match(jets, true_taus(truth, 10.0), 0.4) < 0]
+    taken = match(jets, found["taus"], cone) >= 0
+    share = fraction(ak.to_numpy(ak.flatten(taken)), ak.to_numpy(ak.flatten(jets.pt)), edges)
+    yield from zip(_labels(edges), _shares(share), strict=True)
 
 
 def _selected(name: str, found: dict[str, ak.Array]) -> ak.Array:
