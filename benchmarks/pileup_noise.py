@@ -1,4 +1,4 @@
-"""Make the tables of pile-up noise of `geometry/pileup` from minimum-bias collisions.
+"""Make the tables of pile-up noise of `geometry/pileup_noise` from minimum-bias collisions.
 
     python benchmarks/pileup_noise.py [atlas|cms] [collisions]
 

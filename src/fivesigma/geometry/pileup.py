@@ -1,7 +1,7 @@
 """Noise of cells from pile-up: what a collision leaves in a cell, and how much that varies.
 
 Means and variances of several collisions add up (arXiv:1603.02934, section 2.2). The tables in
-`pileup/` are those of `benchmarks/pileup_noise.py`, from our own minimum-bias collisions.
+`pileup_noise/` are those of `benchmarks/pileup_noise.py`, from our own minimum-bias collisions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 __all__ = ["PileupNoise", "load", "save"]
 
-_FOLDER = Path(__file__).parent / "pileup"
+_FOLDER = Path(__file__).parent / "pileup_noise"
 
 
 @dataclass(frozen=True)

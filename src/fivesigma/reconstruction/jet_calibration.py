@@ -9,7 +9,7 @@ of jets with pile-up, and factors go from one to the other with the number of ve
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from math import pi
 from pathlib import Path
@@ -146,16 +146,12 @@ def load(name: str, *, pileup: bool = False) -> JetResponse:
 
 
 def tables_of(name: str) -> tuple[JetResponse, JetResponse]:
-    """The tables of a preset without and with pile-up; the first one twice where none is shipped
-    with pile-up.
+    """The tables of a preset without and with pile-up.
 
     Raises:
-        ValueError: none is shipped at all.
+        ValueError: one is not shipped.
     """
-    quiet = load(name)
-    if (_FOLDER / f"crowded-jets-{name}.json").is_file():
-        return quiet, load(name, pileup=True)
-    return quiet, replace(quiet, vertices=1.0)
+    return load(name), load(name, pileup=True)
 
 
 #: largest share of the table with pile-up: more vertices than this goes beyond what it knows

@@ -106,7 +106,7 @@ def isolation(
 def vertex_fraction(jets: ak.Array, particles: ak.Array, radius: float = 0.4) -> ak.Array:
     """Share of the hard collision in the transverse momentum of charged particles within jets.
 
-    The jet-vertex fraction of arXiv:1510.03823, equation 1; -1 for jets without any.
+    The jet-vertex fraction of arXiv:1510.03823; -1 for jets without any.
 
     Args:
         jets: lists per event with `eta phi`.

@@ -46,8 +46,7 @@ class FlowOptions:
         hadron_min: so are neutral hadrons [GeV].
         electron_pt_min: softer tracks are no electrons [GeV].
         electron_ratio: smallest and largest energy of the clusters over momentum of electrons;
-            what has more is a photon that a soft track points to. The largest and the least pT are
-            after arXiv:1908.00005, section 4.
+            what has more is a photon that a soft track points to.
         electron_leakage: largest energy in the HCAL over that of the clusters.
         muon_chi2: tracks that match the muon system worse are no muons.
     """
@@ -112,7 +111,7 @@ def energy_flow(
         _resolution(geometry.hcal, beside.energy, beside.eta, _NOISE),
     )
     z = ak.to_numpy(ak.fill_none(ak.firsts(vertices), 0.0))
-    electrons = electron_energies(found, table, geometry, load(geometry.name, "electrons"))
+    electrons = electron_energies(found, geometry, load(geometry.name, "electrons"))
     parts = [
         charged(tracks, table, muons, muon, electrons, electron, rest),
         neutral(beside, calo, z, sigma, geometry),

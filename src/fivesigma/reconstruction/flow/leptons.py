@@ -22,10 +22,6 @@ __all__ = [
 ]
 
 
-#: standard deviations up to which energy and momentum of an electron agree
-_AGREE = 1.5
-
-
 class Superclusters(NamedTuple):
     """Electromagnetic clusters of an electron and of its bremsstrahlung, each (T,).
 
@@ -145,25 +141,21 @@ def superclusters(
 
 
 def electron_energies(
-    found: Superclusters, tracks: Tracks, cells: Cells, table: Calibration
+    found: Superclusters, cells: Cells, table: Calibration
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Energies of electrons (T,) and their errors [GeV].
+    """Energies of electrons (T,) and their errors [GeV], from the clusters alone.
 
-    What electrons lose on their way and leave outside clusters is made good on average; the track
-    counts by its precision where both agree, as it is wrong where an electron has radiated.
+    What electrons lose on their way and leave outside clusters is made good on average. The track
+    does not count: it is fitted as that of a particle that does not radiate, and its mean with the
+    energy, where both agree, is no better and up to 0.6 % lower.
 
     Args:
         found: the clusters of each track.
-        tracks: all tracks.
         cells: the calorimeters.
         table: factors in the energy, the share of the largest cluster and |eta|.
     """
     energy = found.energy * table.factor(found.energy, found.share, found.eta)
-    sigma = cells.ecal.sigma(energy, found.eta)
-    error = np.hypot(sigma, tracks.error)
-    agree = np.abs(energy - tracks.p) < _AGREE * error
-    weight = np.where(agree, sigma**2 / error**2, 0.0)
-    return energy + weight * (tracks.p - energy), sigma * np.sqrt(1 - weight)
+    return energy, cells.ecal.sigma(energy, found.eta)
 
 
 def minimum_ionising(cells: Cells) -> np.ndarray:
