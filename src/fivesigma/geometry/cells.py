@@ -237,6 +237,23 @@ class Cells:
         n_phi = grid.n_phi[region]
         return region, inside // n_phi, inside % n_phi, np.where(other, -1, 1)
 
+    def sharpness(self, depth: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """How much cells (N,) tell of a direction in eta and phi (2, N): 1 / width^2.
+
+        Args:
+            depth: (N,) depths.
+            eta: (N,) centres of the cells.
+        """
+        grid, width = self.grid, np.ones((2, len(depth)))
+        for k in range(len(self.depths)):
+            here = depth == k
+            rows = slice(grid.start[k], grid.start[k + 1])
+            row = np.searchsorted(grid.high[rows], np.abs(eta[here]))
+            row = np.minimum(row, len(grid.high[rows]) - 1)
+            width[0, here] = grid.step[rows][row]
+            width[1, here] = 2 * np.pi / grid.n_phi[rows][row]
+        return width**-2
+
     def noise(self, depth: np.ndarray, cell: np.ndarray) -> np.ndarray:
         """Standard deviation of the noise of cells (N,) [GeV]."""
         return self.grid.noise[self.places(depth, cell)[0]]

@@ -58,7 +58,8 @@ def neutrals(
     A cluster that no track took from is a photon, if it looks like one, or a neutral hadron. Where
     tracks took their part, what is left in the ECAL is a photon, as photons are a quarter of a jet
     and neutral hadrons with energy in the ECAL a few per cent; what is left in the HCAL is a
-    neutral hadron.
+    neutral hadron. Photons have their direction from the finest cells, as in ATLAS the strips tell
+    eta and the second depth phi.
 
     Args:
         calo: the clusters.
@@ -81,10 +82,12 @@ def neutrals(
         (touched, ~inside, np.ones(n), False),
     )
     found = []
+    sharp = geometry.sharpness(calo.cell_depth, calo.cell_eta)
     for clusters, cells, factor, is_photon in parts:
         weight = np.where(cells & clusters[owner], left, 0.0)
         energy = np.bincount(owner, weight, n) * factor
-        eta, phi, depth = _centres(calo, owner, np.maximum(weight, 0.0), middle)
+        precision = sharp if is_photon else np.ones_like(sharp)
+        eta, phi, depth = _centres(calo, owner, np.maximum(weight, 0.0), precision, middle)
         enough = minimum[0 if is_photon else 1] * np.cosh(eta)
         rows = np.flatnonzero(clusters & (energy > enough))
         found.append((rows, energy[rows], eta[rows], phi[rows], depth[rows],
@@ -93,15 +96,21 @@ def neutrals(
 
 
 def _centres(
-    calo: Deposits, owner: np.ndarray, weight: np.ndarray, middle: np.ndarray
+    calo: Deposits,
+    owner: np.ndarray,
+    weight: np.ndarray,
+    precision: np.ndarray,
+    middle: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    n = calo.eta.size
-    total = np.maximum(np.bincount(owner, weight, n), 1e-12)
+    """Means over the cells of each cluster, in eta and phi (2, S) weighted by their precision."""
     turned = (calo.cell_phi - calo.phi[owner] + np.pi) % (2 * np.pi) - np.pi
     eta, phi, depth = (
-        np.bincount(owner, weight * values, n) / total
-        for values in (calo.cell_eta, turned, middle[calo.cell_depth])
-    )
+        np.bincount(owner, weight * more * values, calo.eta.size)
+        / np.maximum(np.bincount(owner, weight * more, calo.eta.size), 1e-12)
+        for more, values in (
+            (precision[0], calo.cell_eta), (precision[1], turned), (1.0, middle[calo.cell_depth]),
+        )
+    )  # fmt: skip
     return eta, (calo.phi + phi + np.pi) % (2 * np.pi) - np.pi, depth
 
 
