@@ -49,3 +49,11 @@ def test_published_terms_depend_on_eta():
     at_10 = np.sqrt(0.08**2 + 0.11**2 * 10 + 0.4**2)
     np.testing.assert_allclose(sigma[0], [1.64 * at_10, at_10, np.inf])
     assert sigma[1, 1] == pytest.approx(CMS_RESPONSE.ecal.sigma(100.0, 0.0))
+
+
+def test_strips_tell_more_of_eta_and_the_second_depth_of_phi():
+    depth, eta = np.array([0, 1, 1]), np.array([0.3, 0.3, -3.0])
+    sharp = ATLAS.sharpness(depth, eta)
+    np.testing.assert_allclose(sharp[0], [0.003125**-2, 0.025**-2, 0.1**-2], rtol=0.01)
+    widths = 2 * np.pi / np.array([64, 256, 64])
+    np.testing.assert_allclose(sharp[1], widths**-2)

@@ -134,6 +134,22 @@ def test_derived_factors_undo_a_known_response():
     assert ratio.std() < 0.06
 
 
+def test_derived_factors_do_not_swing_from_node_to_node():
+    """Factors that swing about the right one have the right mean between two nodes, too."""
+    rng = np.random.default_rng(3)
+    nodes = Calibration((1.0, 10.0, 100.0), (0.0, 1.0), (0.0, 1.4, 2.5))
+    truth, eta = np.exp(rng.uniform(0.5, 4.3, 4000)), rng.uniform(-2.5, 2.5, 4000)
+    share = np.full(4000, 0.98)
+    # hard particles count in the mean, soft ones alone have a slope in |eta|
+    slope = np.where(truth < 5.0, 1 + 0.2 * (np.abs(eta) - 0.7), 1.0)
+    energy = 0.8 * truth * slope * (1 + 0.03 * rng.standard_normal(4000))
+    table = derive(nodes, np.arange(4000), energy, share, eta, truth, eta, 0.03 * truth, mean=1e5)
+    ratio = energy * table.factor(energy, share, eta) / truth
+    for low, high in ((0.0, 0.7), (0.7, 1.4), (1.4, 1.9), (1.9, 2.5)):
+        here = (truth > 20.0) & (np.abs(eta) > low) & (np.abs(eta) < high)
+        assert ratio[here].mean() == pytest.approx(1, abs=0.01)
+
+
 def test_a_preset_without_table_is_refused():
     from dataclasses import replace
 

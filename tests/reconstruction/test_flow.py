@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fivesigma.geometry.calorimeters import ATLAS
-from fivesigma.reconstruction.flow.neutrals import from_vertex
+from fivesigma.reconstruction.flow.neutrals import from_vertex, neutrals
 from fivesigma.reconstruction.flow.subtraction import subtract
 from fivesigma.reconstruction.flow.table import Deposits, Tracks
 from fivesigma.reconstruction.surroundings import density, isolation
@@ -55,6 +55,19 @@ def test_clusters_far_away_are_not_taken():
 def test_directions_from_a_displaced_vertex():
     eta = from_vertex(np.array([0.0, 1.0]), np.zeros(2), np.array([115.0, 0.0]), ATLAS)
     assert eta == pytest.approx([-np.arcsinh(0.1), 1.0])
+
+
+def test_photons_have_their_direction_from_the_finest_cells_and_hadrons_from_all():
+    calo = one_cluster([3.0, 7.0], [0.1, 0.2], [0, 1])  # strips are eight times finer
+    none = np.zeros(1, bool)
+    of = {
+        photon: neutrals(calo, calo.cell_energy, none, np.array([photon]), ATLAS, (0.3, 0.5)).eta[
+            0
+        ]
+        for photon in (True, False)
+    }
+    assert of[True] == pytest.approx(0.1, abs=0.005)
+    assert of[False] == pytest.approx(0.17)
 
 
 def test_vertices_come_by_falling_sum_of_squares_and_own_their_tracks():
