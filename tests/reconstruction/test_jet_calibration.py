@@ -11,7 +11,6 @@ from fivesigma.reconstruction.jet_calibration import (
     calibrated_jets,
     derive,
     load,
-    save,
     tables_of,
 )
 
@@ -71,11 +70,3 @@ def test_pile_up_goes_from_one_table_to_the_other():
     np.testing.assert_allclose(relative, [0.64, 1.6, 2.56], rtol=1e-5)
     bare = calibrated_jets(events, rho, None, np.zeros(3))
     assert ak.flatten(bare.pt).to_list() == pytest.approx([72.0] * 3)
-
-
-def test_without_a_table_for_pile_up_nothing_changes(monkeypatch, tmp_path):
-    name = "fivesigma.reconstruction.jet_calibration._FOLDER"
-    save(tmp_path / "jets-atlas.json", load("atlas"))
-    monkeypatch.setattr(name, tmp_path)
-    quiet, crowded = tables_of("atlas")
-    assert crowded.response == quiet.response and crowded.vertices > 0
