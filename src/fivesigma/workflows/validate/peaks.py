@@ -136,7 +136,7 @@ _PEAKS = (
     ),
     _Peak(
         "jpsi_mumu", r"$J/\psi \to \mu\mu$", r"$m_{\mu\mu}$",
-        Generation("jpsi-mumu", mpi=False, pt_hat=(8.0, float("inf"))), 2500, 3.0969, (2.7, 3.5),
+        Generation("jpsi-mumu", mpi=False, pt_hat=(8.0, float("inf"))), 10000, 3.0969, (2.7, 3.5),
         _of_muons,
     ),
     _Peak(
