@@ -3,11 +3,11 @@
     python benchmarks/electron_calibration.py [atlas|cms [electrons|photons]]
 
 Single electrons and photons from the origin through tracker and calorimeters, pT flat in ln pT,
-flat in |eta| < 2.5, four to an event. What departs by more than some standard deviations is left
-out, again and again until the core stays: 2.5 for photons and 4 for electrons, our own choice. With
-these, pairs and fours of such particles, put together at random, have the peaks of H -> gamma gamma
-(-0.04 % for atlas, +0.10 % for cms), Z -> ee (+0.09, +0.17) and H -> 4e (-0.03, -0.22) closest to
-their masses in all; the less is left out, the higher are the peaks.
+flat in |eta| < 2.5, four to an event. What departs by more than some standard deviations is
+left out, again and again until the core stays: 2.5 for photons and 4 for electrons, our choice.
+With these, pairs and fours of such particles, put together at random, have the peaks of
+H -> gamma gamma (-0.04 % for atlas, +0.10 % for cms), Z -> ee (+0.09, +0.17) and H -> 4e
+(-0.03, -0.22) closest to their masses in all; the less is left out, the higher are the peaks.
 """
 
 from __future__ import annotations
